@@ -1,0 +1,1 @@
+//! Drives runs: accepts events, executes steps, stores what came out.

@@ -1,0 +1,200 @@
+//! The audit trail: what an event says, and the bytes that its chain authenticates.
+
+use crate::actor::Actor;
+use crate::clock::Timestamp;
+use crate::id::{AuditId, CredentialId, RunId, StreamId, WorkflowId, WorkspaceId};
+use crate::tag::Columns;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident $text:literal;)*) => {
+        /// What happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action { $($(#[$doc])* $name,)* }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+            /// The word stored and shown.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+            /// Reads the stored word.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+actions! {
+    /// A credential was made.
+    CredentialCreated "credential.created";
+    /// A credential's description, binding or access was changed.
+    CredentialUpdated "credential.updated";
+    /// A credential's value was replaced.
+    CredentialRotated "credential.rotated";
+    /// A credential was deleted.
+    CredentialDeleted "credential.deleted";
+    /// A value was released into one request, or that was refused.
+    CredentialUsed "credential.used";
+    /// A value was released to code that may read it, or that was refused.
+    CredentialExposed "credential.exposed";
+    /// A workflow was made.
+    WorkflowCreated "workflow.created";
+    /// A workflow got a new version.
+    WorkflowUpdated "workflow.updated";
+    /// A workflow was deleted.
+    WorkflowDeleted "workflow.deleted";
+    /// A workflow's trigger was switched on.
+    WorkflowActivated "workflow.activated";
+    /// A workflow's trigger was switched off.
+    WorkflowDeactivated "workflow.deactivated";
+    /// A workflow's allowlist was changed.
+    AllowlistChanged "workflow.allowlist_changed";
+    /// A workflow was exported.
+    WorkflowExported "workflow.exported";
+    /// A person started a run.
+    RunStarted "run.started";
+    /// A person retried a run.
+    RunRetried "run.retried";
+    /// A person cancelled a run.
+    RunCancelled "run.cancelled";
+    /// A person deleted a run.
+    RunDeleted "run.deleted";
+    /// A member joined.
+    MemberJoined "member.joined";
+    /// An API token was made.
+    TokenCreated "token.created";
+    /// An API token was revoked.
+    TokenRevoked "token.revoked";
+    /// A sign-in failed.
+    SessionFailed "session.failed";
+    /// A workspace was made.
+    WorkspaceCreated "workspace.created";
+}
+
+/// Whether what was asked took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did.
+    Allowed,
+    /// It was refused.
+    Refused,
+}
+
+impl Outcome {
+    /// The word stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Allowed, Self::Refused].into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// One event. Holds no value, ever: names, ids and destinations alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id; for uses, also the permit's.
+    pub id: AuditId,
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub action: Action,
+    /// Whether it took place.
+    pub outcome: Outcome,
+    /// Why it was refused, or what changed; a fixed word, or empty.
+    pub reason: String,
+    /// The credential concerned.
+    pub credential: Option<CredentialId>,
+    /// Its key, kept although the credential may be deleted.
+    pub key: Option<String>,
+    /// The workflow concerned.
+    pub workflow: Option<WorkflowId>,
+    /// The run concerned.
+    pub run: Option<RunId>,
+    /// The step concerned.
+    pub step: Option<String>,
+    /// Scheme, host and port that a value went to or was to go to.
+    pub destination: Option<String>,
+}
+
+impl Event {
+    /// An event in which only who did what is said; the rest is set by field.
+    pub fn new(
+        id: AuditId,
+        workspace: WorkspaceId,
+        at: Timestamp,
+        actor: Actor,
+        action: Action,
+    ) -> Self {
+        Self {
+            id,
+            workspace,
+            at,
+            actor,
+            action,
+            outcome: Outcome::Allowed,
+            reason: String::new(),
+            credential: None,
+            key: None,
+            workflow: None,
+            run: None,
+            step: None,
+            destination: None,
+        }
+    }
+
+    /// The bytes that the chain's MAC covers.
+    pub fn canonical(&self) -> Vec<u8> {
+        let mut out = Columns::default();
+        out.text("keyward/audit/v1").text(&self.id.to_string()).text(&self.workspace.to_string());
+        out.number(self.at.millis()).text(self.actor.kind.as_str()).text(&self.actor.id);
+        out.text(&self.actor.name).text(self.action.as_str()).text(self.outcome.as_str());
+        out.text(&self.reason);
+        out.optional(self.credential.map(|id| id.to_string()).as_deref());
+        out.optional(self.key.as_deref());
+        out.optional(self.workflow.map(|id| id.to_string()).as_deref());
+        out.optional(self.run.map(|id| id.to_string()).as_deref());
+        out.optional(self.step.as_deref()).optional(self.destination.as_deref());
+        out.finish().to_vec()
+    }
+}
+
+/// An event as its chain holds it: `mac = HMAC(audit key, previous mac, number, event)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What happened.
+    pub event: Event,
+    /// The chain.
+    pub stream: StreamId,
+    /// The place in it, from 1.
+    pub number: i64,
+    /// For the first record of a chain: the MAC of the workspace's newest record at that time, or
+    /// empty for the very first; otherwise `None` (the record before it in the chain).
+    pub opened_after: Option<Vec<u8>>,
+    /// The MAC.
+    pub mac: [u8; 32],
+}
+
+/// The newest record of a chain, as the anchor file keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The chain.
+    pub stream: StreamId,
+    /// The newest record's place in it.
+    pub number: i64,
+    /// The newest record's MAC.
+    pub mac: [u8; 32],
+}

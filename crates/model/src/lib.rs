@@ -1,0 +1,14 @@
+//! The domain: names, states and rules, without I/O, SQL, cryptography or clock reads.
+
+pub mod actor;
+pub mod audit;
+pub mod clock;
+pub mod credential;
+pub mod destination;
+pub mod error;
+pub mod id;
+pub mod policy;
+pub mod run;
+pub mod saved_workflow;
+pub mod tag;
+pub mod tenant;

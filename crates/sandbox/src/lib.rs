@@ -1,0 +1,1 @@
+//! Runs untrusted JavaScript and TypeScript in confined single-use processes.

@@ -1,0 +1,1 @@
+//! Persistence, the only SQL: one Store over SQLite and PostgreSQL.
