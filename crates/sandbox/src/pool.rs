@@ -1,0 +1,308 @@
+//! Keeps processes waiting ahead of need, and the zygotes that fork them.
+//!
+//! A run takes a waiting process and asks for the next with one byte; forking happens beside it, in
+//! the zygote. A zygote is renewed after some steps and whenever it dies; an old one lives until its
+//! last step has ended, because its end is theirs.
+
+use crate::descriptors;
+use crate::error::SandboxError;
+use crate::sandbox::Options;
+use crate::walls::Walls;
+use bytes::{Buf, Bytes};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Steps that one zygote serves.
+const STEPS_PER_ZYGOTE: u32 = 1_000;
+/// How long a zygote may take to come up.
+const START_TIME: Duration = Duration::from_secs(10);
+/// How long a run waits for a process before it gives up.
+const WAIT_TIME: Duration = Duration::from_secs(20);
+/// Pause after a zygote failed to start, doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Largest first message of a zygote.
+const HELLO_BYTES: usize = 16 << 10;
+
+/// A process that waits for its step, or runs it.
+pub(crate) struct Child {
+    pub(crate) stream: UnixStream,
+    pub(crate) process: OwnedFd,
+    zygote: Arc<Zygote>,
+}
+
+impl Child {
+    /// Whether the zygote, and so every process it forked, is gone.
+    pub(crate) fn zygote_is_gone(&self) -> bool {
+        self.zygote.is_gone()
+    }
+
+    /// The number of this process in the server's process namespace.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        let path = format!("/proc/self/fdinfo/{}", self.process.as_raw_fd());
+        let info = std::fs::read_to_string(path).ok()?;
+        let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        pid.trim().parse().ok()
+    }
+}
+
+/// A running zygote. Dropping it kills it and all that it forked.
+struct Zygote {
+    control: UnixStream,
+    process: Mutex<tokio::process::Child>,
+    walls: Walls,
+    dead: AtomicBool,
+    steps: AtomicU32,
+}
+
+impl Zygote {
+    /// Asks for more waiting processes. A full or broken socket means a dying zygote, which its
+    /// reader notices.
+    fn ask_for(&self, count: usize) {
+        let _ = self.control.try_write(&vec![1; count]);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+            || !matches!(lock(&self.process).try_wait(), Ok(None))
+            || descriptors::hung_up(self.control.as_fd())
+    }
+}
+
+/// What the supervisor is told.
+enum Notice {
+    /// This zygote has died.
+    Died(Weak<Zygote>),
+    /// This zygote has served its steps.
+    Worn,
+}
+
+/// The waiting processes.
+pub(crate) struct Pool {
+    options: Options,
+    current: Mutex<Option<Arc<Zygote>>>,
+    walls: Mutex<Walls>,
+    idle: tokio::sync::Mutex<UnboundedReceiver<Child>>,
+    new_child: UnboundedSender<Child>,
+    notices: UnboundedSender<Notice>,
+    closed: AtomicBool,
+}
+
+impl Pool {
+    pub(crate) async fn start(options: Options) -> Result<Arc<Self>, SandboxError> {
+        let (new_child, idle) = unbounded_channel();
+        let (notices, inbox) = unbounded_channel();
+        let zygote = spawn_zygote(&options).await.map_err(unavailable)?;
+        let pool = Arc::new(Self {
+            options,
+            walls: Mutex::new(zygote.walls.clone()),
+            current: Mutex::new(None),
+            idle: tokio::sync::Mutex::new(idle),
+            new_child,
+            notices,
+            closed: AtomicBool::new(false),
+        });
+        pool.enter(zygote);
+        tokio::spawn(supervise(Arc::downgrade(&pool), inbox));
+        Ok(pool)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn walls(&self) -> Walls {
+        lock(&self.walls).clone()
+    }
+
+    /// Takes a waiting process and sends it its first frame. What did not fit its socket at once is
+    /// handed back to be sent later.
+    pub(crate) async fn begin(&self, frame: Vec<u8>) -> Result<(Child, Bytes), SandboxError> {
+        let mut frame = Bytes::from(frame);
+        loop {
+            let child = self.take().await?;
+            match child.stream.try_write(&frame) {
+                Ok(written) => {
+                    frame.advance(written);
+                    return Ok((child, frame));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok((child, frame));
+                }
+                // It died while waiting; the next one is as good.
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<Child, SandboxError> {
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return Err(SandboxError::ShutDown);
+            }
+            let next = async { self.idle.lock().await.recv().await };
+            let waited = tokio::time::timeout(WAIT_TIME, next).await;
+            let child = waited
+                .map_err(|_| SandboxError::Unavailable("no process became ready".to_owned()))?
+                .ok_or(SandboxError::ShutDown)?;
+            if child.zygote.dead.load(Ordering::Acquire) {
+                continue;
+            }
+            self.replace_taken();
+            return Ok(child);
+        }
+    }
+
+    /// Asks for one more process and counts the step.
+    fn replace_taken(&self) {
+        let Some(zygote) = lock(&self.current).clone() else { return };
+        zygote.ask_for(1);
+        if zygote.steps.fetch_add(1, Ordering::Relaxed) + 1 == STEPS_PER_ZYGOTE {
+            // The supervisor lives as long as the pool; without it nothing is left to renew.
+            let _ = self.notices.send(Notice::Worn);
+        }
+    }
+
+    /// Makes this zygote the one that forks, and reads what it forks.
+    fn enter(self: &Arc<Self>, zygote: Arc<Zygote>) {
+        zygote.ask_for(self.options.waiting.max(1));
+        *lock(&self.walls) = zygote.walls.clone();
+        tokio::spawn(read_children(Arc::downgrade(&zygote), Arc::downgrade(self)));
+        *lock(&self.current) = Some(zygote);
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(zygote) = lock(&self.current).take() {
+            // Killing the zygote ends its steps too.
+            let _ = lock(&zygote.process).start_kill();
+        }
+        let mut idle = self.idle.lock().await;
+        idle.close();
+        while idle.recv().await.is_some() {}
+    }
+}
+
+/// Receives forked processes until the zygote is dropped or dies.
+async fn read_children(zygote: Weak<Zygote>, pool: Weak<Pool>) {
+    // Waiting must not keep the zygote alive, so it holds a descriptor of its own.
+    let Some(control) = zygote.upgrade().and_then(|zygote| reader(&zygote.control).ok()) else {
+        return;
+    };
+    while let Ok(Some((stream, process))) = next_child(&control).await {
+        let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else { return };
+        // The receiver is gone only after a shutdown.
+        let _ = pool.new_child.send(Child { stream, process, zygote });
+    }
+    if let Some(zygote) = zygote.upgrade() {
+        zygote.dead.store(true, Ordering::Release);
+    }
+    if let Some(pool) = pool.upgrade() {
+        let _ = pool.notices.send(Notice::Died(zygote));
+    }
+}
+
+/// A second handle on the same socket.
+fn reader(control: &UnixStream) -> io::Result<UnixStream> {
+    let copy = StdStream::from(control.as_fd().try_clone_to_owned()?);
+    UnixStream::from_std(copy)
+}
+
+/// The next forked process; none when the zygote is gone.
+async fn next_child(control: &UnixStream) -> io::Result<Option<(UnixStream, OwnedFd)>> {
+    let mut byte = [0];
+    let receive = || descriptors::receive(control.as_fd(), &mut byte);
+    let (read, descriptors) = control.async_io(Interest::READABLE, receive).await?;
+    let Ok([stream, process]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+        return if read == 0 { Ok(None) } else { Err(io::ErrorKind::InvalidData.into()) };
+    };
+    let stream = StdStream::from(stream);
+    stream.set_nonblocking(true)?;
+    Ok(Some((UnixStream::from_std(stream)?, process)))
+}
+
+/// Starts a new zygote whenever the current one has died or served its steps.
+async fn supervise(pool: Weak<Pool>, mut inbox: UnboundedReceiver<Notice>) {
+    while let Some(notice) = inbox.recv().await {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(pool) = pool.upgrade() else { return };
+            if pool.closed.load(Ordering::Acquire) {
+                return;
+            }
+            if let Notice::Died(died) = &notice
+                && lock(&pool.current).as_ref().is_some_and(|now| !is_same(died, now))
+            {
+                break;
+            }
+            match spawn_zygote(&pool.options).await {
+                Ok(zygote) => {
+                    pool.enter(zygote);
+                    break;
+                }
+                Err(error) => tracing::error!(%error, "the sandbox's zygote cannot be started"),
+            }
+            drop(pool);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+fn is_same(weak: &Weak<Zygote>, zygote: &Arc<Zygote>) -> bool {
+    std::ptr::eq(weak.as_ptr(), Arc::as_ptr(zygote))
+}
+
+/// Starts a zygote with an empty environment and one socket, and waits for its report.
+async fn spawn_zygote(options: &Options) -> io::Result<Arc<Zygote>> {
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut control = UnixStream::from_std(ours)?;
+    let process = Command::new(&options.executable)
+        .args(&options.arguments)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let walls = tokio::time::timeout(START_TIME, read_hello(&mut control))
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the zygote did not report"))??;
+    Ok(Arc::new(Zygote {
+        control,
+        process: Mutex::new(process),
+        walls,
+        dead: AtomicBool::new(false),
+        steps: AtomicU32::new(0),
+    }))
+}
+
+/// A zygote's first message: a length and its report on the walls, as JSON.
+async fn read_hello(control: &mut UnixStream) -> io::Result<Walls> {
+    let length = control.read_u32_le().await? as usize;
+    if length > HELLO_BYTES {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut report = vec![0; length];
+    control.read_exact(&mut report).await?;
+    serde_json::from_slice(&report).map_err(io::Error::from)
+}
+
+fn unavailable(error: io::Error) -> SandboxError {
+    SandboxError::Unavailable(error.to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
