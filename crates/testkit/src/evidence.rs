@@ -1,0 +1,185 @@
+//! What end-to-end tests leave behind, and the last look at all of it.
+//!
+//! A test takes an [`Evidence`], gets its canaries from it, keeps its data directories inside it and
+//! puts there what it fetched and what was printed. `cargo xtask test` empties the folder before the
+//! tests and sweeps it after them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::canary::canary;
+use crate::sweep::{Finding, Sweep};
+
+const LIST: &str = "canaries";
+
+/// One test's folder, `canary/<test>/` in Cargo's target folder. Its list of values lies beside it,
+/// where the sweep does not look.
+#[derive(Debug)]
+pub struct Evidence {
+    test: String,
+    folder: PathBuf,
+}
+
+impl Evidence {
+    /// Makes the folder of the test with that name, which no other test may have.
+    pub fn of(test: &str) -> Self {
+        let folder = root().join(test);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("the folder of an earlier run can be removed");
+        }
+        fs::create_dir_all(&folder).expect("a folder for evidence");
+        let evidence = Self { test: test.to_owned(), folder };
+        File::create(evidence.list()).expect("a list of canaries");
+        evidence
+    }
+
+    /// Where to put data directories and all else that must hold no secret.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A canary of this test's own, to use as a secret.
+    pub fn canary(&self, name: &str) -> String {
+        let value = canary(&format!("{}/{name}", self.test));
+        self.watch(name, &value);
+        value
+    }
+
+    /// Looks for this secret, too: one that the product or another server made. At least 12
+    /// characters without a line break, none of them easy to guess.
+    pub fn watch(&self, name: &str, value: &str) {
+        assert!(value.len() >= 12 && !value.contains('\n'), "`{name}` cannot be watched");
+        let line = format!("{}/{name}\t{value}\n", self.test);
+        append(&self.list(), line.as_bytes()).expect("the list of canaries can be written");
+    }
+
+    /// Keeps what was fetched or printed; what is kept under one name is appended.
+    pub fn keep(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        append(&self.folder.join(name), bytes.as_ref()).expect("evidence can be written");
+    }
+
+    fn list(&self) -> PathBuf {
+        self.folder.with_extension(LIST)
+    }
+}
+
+fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new().create(true).append(true).open(path)?.write_all(bytes)
+}
+
+/// The folder of all evidence.
+///
+/// # Panics
+/// When this program does not lie in Cargo's target folder.
+pub fn root() -> PathBuf {
+    let this = std::env::current_exe().expect("the path of this program");
+    let target = this.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.expect("this program lies in Cargo's target folder").join("canary")
+}
+
+/// What a sweep looked at, and what it found.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Files looked at.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Values looked for.
+    pub canaries: usize,
+    /// Every leak.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks for every test's canaries in every test's folder.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn sweep_all() -> io::Result<Swept> {
+    sweep_root(&root())
+}
+
+fn sweep_root(root: &Path) -> io::Result<Swept> {
+    let mut swept = Swept::default();
+    if !root.exists() {
+        return Ok(swept);
+    }
+    let mut values = BTreeMap::new();
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            folders.push(path);
+        } else if path.extension().is_some_and(|extension| extension == LIST) {
+            let text = fs::read_to_string(path)?;
+            let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+            values.extend(pairs.map(|(name, value)| (value.to_owned(), name.to_owned())));
+        }
+    }
+    swept.canaries = values.len();
+    let sweep = Sweep::new(values.iter().map(|(value, name)| (name.as_str(), value.as_str())));
+    folders.sort();
+    for folder in folders {
+        sweep_folder(&sweep, root, &folder, &mut swept)?;
+    }
+    Ok(swept)
+}
+
+fn sweep_folder(sweep: &Sweep, root: &Path, folder: &Path, swept: &mut Swept) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        swept.findings.extend(sweep.bytes(&format!("{shown} (its name)"), shown.as_bytes()));
+        if kind.is_dir() {
+            sweep_folder(sweep, root, &path, swept)?;
+        } else if kind.is_file() {
+            let bytes = fs::read(&path)?;
+            swept.files += 1;
+            swept.bytes += bytes.len();
+            swept.findings.extend(sweep.bytes(&shown, &bytes));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Evidence, sweep_root};
+
+    fn evidence(root: &std::path::Path, test: &str) -> Evidence {
+        let folder = root.join(test);
+        fs::create_dir_all(&folder).expect("a folder");
+        Evidence { test: test.to_owned(), folder }
+    }
+
+    #[test]
+    fn what_one_test_leaks_is_found_in_anothers_folder() {
+        let root = tempfile::tempdir().expect("a folder");
+        let (first, second) = (evidence(root.path(), "first"), evidence(root.path(), "second"));
+        let value = first.canary("TOKEN");
+        second.watch("made", "yT8!kQ0-vb2&Zx");
+        first.keep("out.log", "nothing here\n");
+        let clean = sweep_root(root.path()).expect("swept");
+        assert_eq!((clean.files, clean.canaries, clean.findings.len()), (1, 2, 0));
+
+        fs::create_dir(second.folder().join("db")).expect("a folder");
+        second.keep("db/x", value.to_lowercase());
+        first.keep("out.log", "a yT8!kQ0-vb2&Zx b");
+        let found = sweep_root(root.path()).expect("swept").findings;
+        let shown: Vec<_> = found.iter().map(|f| (f.place.as_str(), f.canary.as_str())).collect();
+        assert_eq!(shown, [("first/out.log", "second/made"), ("second/db/x", "first/TOKEN")]);
+    }
+
+    #[test]
+    fn a_file_name_can_leak_too() {
+        let root = tempfile::tempdir().expect("a folder");
+        let test = evidence(root.path(), "test");
+        let value = test.canary("TOKEN");
+        test.keep(&format!("{value}.txt"), "");
+        assert_eq!(sweep_root(root.path()).expect("swept").findings.len(), 1);
+    }
+}

@@ -1,0 +1,12 @@
+//! Test equipment shared by every crate's tests: a private PostgreSQL, canary values with the
+//! sweep that looks for them, and an echo server. A dev-dependency only; it knows no product code.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test equipment: where a set-up fails, the test that asked for it must stop"
+)]
+
+pub mod canary;
+pub mod evidence;
+pub mod postgres;
+pub mod sweep;
