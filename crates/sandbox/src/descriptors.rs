@@ -42,9 +42,8 @@ pub(crate) fn receive(
             if entry.cmsg_level == libc::SOL_SOCKET && entry.cmsg_type == libc::SCM_RIGHTS {
                 let count = (entry.cmsg_len as usize - libc::CMSG_LEN(0) as usize) / 4;
                 let data = libc::CMSG_DATA(cmsg).cast::<RawFd>();
-                received.extend(
-                    (0..count).map(|i| OwnedFd::from_raw_fd(data.add(i).read_unaligned())),
-                );
+                received
+                    .extend((0..count).map(|i| OwnedFd::from_raw_fd(data.add(i).read_unaligned())));
             }
             cmsg = libc::CMSG_NXTHDR(&header, cmsg);
         }
@@ -103,5 +102,26 @@ pub(crate) fn kill(process: BorrowedFd<'_>) {
             std::ptr::null::<libc::siginfo_t>(),
             0,
         );
+    }
+}
+
+/// Whether a step's socket, descriptor 0, can be read within this time (-1: for ever).
+pub(crate) fn readable(milliseconds: i32) -> bool {
+    let mut entry = libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, which outlives the call.
+    unsafe { libc::poll(&mut entry, 1, milliseconds) > 0 }
+}
+
+/// Fills a buffer from the kernel's generator.
+pub(crate) fn random(buffer: &mut [u8]) {
+    let mut rest = buffer;
+    while !rest.is_empty() {
+        // SAFETY: writes within `rest`.
+        let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        match usize::try_from(got) {
+            Ok(got) => rest = rest.split_at_mut(got).1,
+            // Interrupted: again. The call has no other failure once the machine is up.
+            Err(_) => {}
+        }
     }
 }

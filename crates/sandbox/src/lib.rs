@@ -6,8 +6,13 @@
 //! frames: a log line, a `fetch`, a question about a credential. The crate knows no credential,
 //! database or network; whoever drives the [`Session`] answers.
 
+mod compile;
+mod confine;
 mod descriptors;
+mod engine;
 mod error;
+mod host;
+mod natives;
 mod pool;
 mod sandbox;
 mod session;

@@ -73,8 +73,7 @@ impl Sandbox {
         let options = self.pool.options();
         let walls = self.pool.walls();
         let fatal = walls.missing().find(|wall| {
-            options.require_all_walls
-                || (wall.name == WallName::Seccomp && !options.unsafe_sandbox)
+            options.require_all_walls || (wall.name == WallName::Seccomp && !options.unsafe_sandbox)
         });
         match fatal {
             None => Ok(()),
@@ -133,7 +132,9 @@ impl Sandbox {
             Some((FromStep::Refused { line, column, message }, _)) => {
                 Err(CompileError { line, column, message }.into())
             }
-            _ => Err(at_start("the source is nested too deeply or too large to be compiled").into()),
+            _ => {
+                Err(at_start("the source is nested too deeply or too large to be compiled").into())
+            }
         }
     }
 
@@ -145,7 +146,10 @@ impl Sandbox {
 
 fn run_frame(start: &Start, limits: &Limits) -> Result<Vec<u8>, SandboxError> {
     let item = start.item.as_deref().unwrap_or_default();
-    let parts = [&*start.javascript, &*start.trigger, &*start.steps, &*start.run, item];
+    let credentials =
+        serde_json::to_string(&start.credentials).map_err(|_| SandboxError::InputTooLarge)?;
+    let parts =
+        [&*start.javascript, &*start.trigger, &*start.steps, &*start.run, item, &credentials];
     let header = ToStep::Run(RunHeader {
         memory_bytes: limits.memory_bytes,
         output_bytes: limits.output_bytes,
@@ -154,7 +158,6 @@ fn run_frame(start: &Start, limits: &Limits) -> Result<Vec<u8>, SandboxError> {
         fetches_at_once: limits.fetches_at_once,
         cpu_seconds: limits.wall_time.as_secs().saturating_add(2),
         parts: parts.map(str::len),
-        credentials: start.credentials.clone(),
     });
     let mut frame = Vec::new();
     wire::encode(&mut frame, &header, &parts.map(str::as_bytes))

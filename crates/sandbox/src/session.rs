@@ -189,7 +189,9 @@ impl Session {
             if Instant::now() >= self.deadline {
                 return Err(Broken::Deadline);
             }
-            if let Some(frame) = self.decoder.next(|header| caps.of(header)).map_err(Broken::Wire)? {
+            if let Some(frame) =
+                self.decoder.next(|header| caps.of(header)).map_err(Broken::Wire)?
+            {
                 return Ok(frame);
             }
             if self.read()? {

@@ -4,7 +4,7 @@
 //! schema (serde_json bounds their depth), and a body is never parsed here.
 
 use crate::error::ScriptError;
-use crate::step::{CredentialHandle, Language, Level, Redirect};
+use crate::step::{Language, Level, Redirect};
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,8 @@ pub(crate) struct RunHeader {
     pub(crate) request_bytes: usize,
     pub(crate) fetches_at_once: u32,
     pub(crate) cpu_seconds: u64,
-    /// Lengths of javascript, trigger, steps, run and item (0: none) in the body.
-    pub(crate) parts: [usize; 5],
-    pub(crate) credentials: Vec<CredentialHandle>,
+    /// Lengths in the body of javascript, trigger, steps, run, item (0: none) and credentials (JSON).
+    pub(crate) parts: [usize; 6],
 }
 
 #[derive(Debug, Serialize, Deserialize)]

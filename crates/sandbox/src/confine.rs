@@ -1,0 +1,317 @@
+//! The walls: what the zygote and its processes give up, and in which order.
+#![expect(unsafe_code, reason = "namespaces, limits and process attributes have no wrapper in std")]
+
+use crate::walls::{WallName, Walls};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
+    Scope,
+};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::RawFd;
+
+/// The user that the processes are inside their namespace: nobody.
+const NOBODY: u32 = 65_534;
+
+/// Turns the result of a system call into `io::Result`.
+fn check(result: impl Into<i64>) -> io::Result<()> {
+    if result.into() < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Enters namespaces, each as far as this machine allows. Where a process namespace was given, only
+/// its first process returns; the one that called waits for that one and ends with it.
+pub(crate) fn enter_namespaces(walls: &mut Walls) {
+    // SAFETY: plain calls; this process has one thread.
+    let ids = unsafe { (libc::geteuid(), libc::getegid()) };
+    let unshare = |flag: libc::c_int| {
+        // SAFETY: plain call; this process has one thread.
+        check(unsafe { libc::unshare(flag) })
+    };
+    let user = unshare(libc::CLONE_NEWUSER);
+    if user.is_ok() {
+        map_ids(ids);
+    }
+    let owns_user_namespace = user.is_ok();
+    walls.record(WallName::UserNamespace, user);
+    walls.record(WallName::NetNamespace, unshare(libc::CLONE_NEWNET));
+    walls.record(WallName::IpcNamespace, unshare(libc::CLONE_NEWIPC));
+    let mount = unshare(libc::CLONE_NEWNS).and_then(|()| empty_root());
+    walls.record(WallName::MountNamespace, mount);
+    let pid = unshare(libc::CLONE_NEWPID).and_then(|()| become_first_process());
+    walls.record(WallName::PidNamespace, pid);
+    if !owns_user_namespace && ids.0 == 0 {
+        leave_root();
+    }
+}
+
+/// Maps nobody inside to who we are outside. Without the map everything still works.
+fn map_ids((user, group): (u32, u32)) {
+    let write = |path, text: String| {
+        // A missing map only changes the number that the process sees of itself.
+        let _ = std::fs::write(path, text);
+    };
+    write("/proc/self/setgroups", "deny".to_owned());
+    write("/proc/self/uid_map", format!("{NOBODY} {user} 1"));
+    write("/proc/self/gid_map", format!("{NOBODY} {group} 1"));
+}
+
+/// Root without a user namespace keeps its number otherwise, and files that belong to it.
+fn leave_root() {
+    // SAFETY: plain calls. A failure leaves root, which the other walls still hold in.
+    unsafe {
+        libc::setgroups(0, std::ptr::null());
+        libc::setresgid(NOBODY, NOBODY, NOBODY);
+        libc::setresuid(NOBODY, NOBODY, NOBODY);
+    }
+}
+
+/// Puts an empty read-only file system where the root was.
+fn empty_root() -> io::Result<()> {
+    let none = c"none".as_ptr();
+    let nothing = std::ptr::null();
+    // SAFETY: all pointers are to static C strings or null.
+    unsafe {
+        let private = libc::MS_REC | libc::MS_PRIVATE;
+        check(libc::mount(none, c"/".as_ptr(), std::ptr::null(), private, nothing))?;
+    }
+    let target = mount_empty()?;
+    // SAFETY: as above.
+    unsafe {
+        check(libc::chdir(target.as_ptr()))?;
+        if libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) == 0 {
+            check(libc::umount2(c".".as_ptr(), libc::MNT_DETACH))?;
+        } else {
+            // An initial ramdisk cannot be pivoted away from.
+            check(libc::chroot(c".".as_ptr()))?;
+        }
+        check(libc::chdir(c"/".as_ptr()))
+    }
+}
+
+fn mount_empty() -> io::Result<&'static CStr> {
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RDONLY;
+    let mut failed = io::Error::from(io::ErrorKind::NotFound);
+    for target in [c"/tmp", c"/proc", c"/dev"] {
+        // SAFETY: all pointers are to static C strings.
+        let mounted = unsafe {
+            let options = c"size=4k,mode=0555".as_ptr().cast();
+            let none = c"none".as_ptr();
+            check(libc::mount(none, target.as_ptr(), c"tmpfs".as_ptr(), flags, options))
+        };
+        match mounted {
+            Ok(()) => return Ok(target),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Forks the first process of the new process namespace, which returns.
+fn become_first_process() -> io::Result<()> {
+    // SAFETY: one thread; the parent only waits and exits.
+    unsafe {
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+                Ok(())
+            }
+            first => {
+                close_from(0);
+                let mut status = 0;
+                while libc::waitpid(first, &mut status, 0) < 0
+                    && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+                {
+                }
+                libc::_exit(0)
+            }
+        }
+    }
+}
+
+/// What the zygote itself gives up, and every process it forks inherits.
+pub(crate) fn give_up_rights(walls: &mut Walls) {
+    // SAFETY: plain calls; dropping a capability that does not exist fails harmlessly.
+    unsafe {
+        for capability in 0..64 {
+            libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0);
+        }
+        let header: [u32; 2] = [0x2008_0522, 0];
+        let no_capability = [0_u32; 6];
+        libc::syscall(libc::SYS_capset, header.as_ptr(), no_capability.as_ptr());
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    }
+    walls.record(WallName::Landlock, landlock());
+    // SAFETY: plain call. Last: it hides this process's own entries in /proc from itself.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+}
+
+/// Handles every right that the kernel knows and gives none.
+fn landlock() -> Result<(), String> {
+    let restrict = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(ABI::V9))?
+            .handle_access(AccessNet::from_all(ABI::V9))?
+            .scope(Scope::from_all(ABI::V9))?
+            .create()?
+            .restrict_self()
+    };
+    match restrict() {
+        Ok(status) if status.ruleset != RulesetStatus::NotEnforced => Ok(()),
+        Ok(_) => Err("the kernel does not offer it".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Closes this descriptor and all above it.
+pub(crate) fn close_from(first: RawFd) {
+    // SAFETY: nothing in this process owns these descriptors any more.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) < 0 {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+            for fd in first..RawFd::try_from(limit.rlim_cur.min(1 << 20)).unwrap_or(1 << 20) {
+                libc::close(fd);
+            }
+        }
+    }
+}
+
+/// Makes this process end when the zygote does.
+pub(crate) fn die_with_parent() {
+    // SAFETY: plain call.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+}
+
+/// Bounds that hold from the fork on: one descriptor, no files, no processes, no core.
+pub(crate) fn limit_resources() -> io::Result<()> {
+    let limits = [
+        (libc::RLIMIT_NOFILE, 1),
+        (libc::RLIMIT_FSIZE, 0),
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_NPROC, 0),
+        (libc::RLIMIT_MEMLOCK, 0),
+        (libc::RLIMIT_MSGQUEUE, 0),
+    ];
+    for (resource, limit) in limits {
+        set_limit(resource as u32, limit)?;
+    }
+    Ok(())
+}
+
+/// Bounds of one step: address space in bytes and processor time in seconds.
+pub(crate) fn limit_step(address_space: u64, cpu_seconds: u64) -> io::Result<()> {
+    set_limit(libc::RLIMIT_AS as u32, address_space)?;
+    set_limit(libc::RLIMIT_CPU as u32, cpu_seconds)
+}
+
+fn set_limit(resource: u32, value: u64) -> io::Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: value, rlim_max: value };
+    let old = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the kernel reads `limit`; pid 0 is this process.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &limit, old) })
+}
+
+/// The list of allowed system calls; any other ends the process.
+pub(crate) fn seccomp_filter() -> Result<BpfProgram, String> {
+    let free = [
+        libc::SYS_read,
+        libc::SYS_write,
+        libc::SYS_ppoll,
+        libc::SYS_munmap,
+        libc::SYS_mremap,
+        libc::SYS_brk,
+        libc::SYS_madvise,
+        libc::SYS_futex,
+        libc::SYS_clock_gettime,
+        libc::SYS_clock_nanosleep,
+        libc::SYS_gettimeofday,
+        libc::SYS_getrandom,
+        libc::SYS_sched_yield,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_sigaltstack,
+        libc::SYS_restart_syscall,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+    ];
+    let mut rules: std::collections::BTreeMap<i64, Vec<SeccompRule>> =
+        free.into_iter().map(|call| (call, Vec::new())).collect();
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_poll, Vec::new());
+    let no_exec = masked(2, SeccompCmpArgLen::Dword, libc::PROT_EXEC as u64, 0)?;
+    rules.insert(libc::SYS_mmap, vec![no_exec.clone()]);
+    rules.insert(libc::SYS_mprotect, vec![no_exec]);
+    // Only of this process itself, where lowering a limit harms nobody.
+    let own = masked(0, SeccompCmpArgLen::Dword, u64::from(u32::MAX), 0)?;
+    rules.insert(libc::SYS_prlimit64, vec![own]);
+    let arch = std::env::consts::ARCH.try_into().map_err(|_| "unknown architecture".to_owned())?;
+    let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch);
+    filter.and_then(TryInto::try_into).map_err(|error| error.to_string())
+}
+
+/// A rule: the argument under this mask has this value.
+fn masked(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    mask: u64,
+    value: u64,
+) -> Result<SeccompRule, String> {
+    SeccompCondition::new(argument, length, SeccompCmpOp::MaskedEq(mask), value)
+        .and_then(|condition| SeccompRule::new(vec![condition]))
+        .map_err(|error| error.to_string())
+}
+
+/// Installs the list in this process.
+pub(crate) fn lock_system_calls(filter: &BpfProgram) -> Result<(), String> {
+    seccompiler::apply_filter(filter).map_err(|error| error.to_string())
+}
+
+/// Tries the walls of a step in a process that may not survive it: it locks itself in and then
+/// makes a forbidden call, which must kill it.
+pub(crate) fn probe(walls: &mut Walls, filter: &Result<BpfProgram, String>) {
+    const NO_LIMITS: libc::c_int = 1;
+    const NO_FILTER: libc::c_int = 2;
+    const SURVIVED: libc::c_int = 3;
+    // SAFETY: one thread; the forked process only makes system calls and exits.
+    let status = unsafe {
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                if limit_resources().is_err() {
+                    libc::_exit(NO_LIMITS);
+                }
+                let locked = filter.as_ref().map_err(String::clone).and_then(lock_system_calls);
+                if locked.is_err() {
+                    libc::_exit(NO_FILTER);
+                }
+                libc::syscall(libc::SYS_getppid);
+                libc::_exit(SURVIVED)
+            }
+            child => {
+                let mut status = 0;
+                check(libc::waitpid(child, &mut status, 0)).map(|()| status)
+            }
+        }
+    };
+    let (limits, seccomp) = match status {
+        Ok(status) if libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGSYS => {
+            (Ok(()), Ok(()))
+        }
+        Ok(status) if libc::WEXITSTATUS(status) == NO_LIMITS => {
+            (Err("the kernel refused a limit".to_owned()), Err("not tried".to_owned()))
+        }
+        Ok(status) if libc::WEXITSTATUS(status) == NO_FILTER => {
+            (Ok(()), Err("the kernel refused the filter".to_owned()))
+        }
+        Ok(_) => (Ok(()), Err("a forbidden call did not end the process".to_owned())),
+        Err(error) => (Err(error.to_string()), Err(error.to_string())),
+    };
+    walls.record(WallName::Rlimits, limits);
+    walls.record(WallName::Seccomp, seccomp);
+}
