@@ -182,3 +182,6 @@ fn within_v6(address: Ipv6Addr, (network, prefix): (Ipv6Addr, u8)) -> bool {
     let differing = u128::from(address) ^ u128::from(network);
     differing.leading_zeros() >= u32::from(prefix)
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,3 +162,6 @@ fn has_bits_beyond(network: IpAddr, prefix: u8) -> bool {
         IpAddr::V6(v6) => u128::from(v6).trailing_zeros() < beyond,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::allow::Allow;
 use crate::connect::{self, Connector, Fault};
 use crate::destination::Destination;
 use crate::draft::Draft;
-use crate::error::{EgressError, Excess, Failure, Phase};
+use crate::error::{EgressError, Excess, Failure, Invalid, Phase};
 use crate::guard::{self, Guard, Resolve};
 use crate::pools::{Key, Pools};
 use crate::request::Request;
@@ -122,7 +122,7 @@ impl Client {
     /// As [`Client::send`], trusting also the issuers of a PEM text, for this request only.
     ///
     /// # Errors
-    /// As [`Client::send`]; [`Failure::UnknownIssuer`] where the PEM text cannot be read.
+    /// As [`Client::send`]; [`Invalid::Roots`] where the PEM text cannot be read.
     pub async fn send_trusting(
         &self,
         pool: &str,
@@ -219,10 +219,7 @@ impl Client {
         let is_head = request.is_head();
         let origin = format!("{}://{}", destination.scheme().as_str(), destination.authority());
         let key = Key { pool: pool.to_owned(), origin, extra_roots: extra_roots.clone() };
-        let http = self
-            .pools
-            .get(key, || self.connector(&destination, extra_roots.as_deref()))
-            .map_err(|fault| fault.at(&destination))?;
+        let http = self.pools.get(key, || self.connector(&destination, extra_roots.as_deref()))?;
         let answer = http.request(request.into_http()).await;
         let answer = answer.map_err(|error| send_error(&error, &destination))?;
         response::read(answer, self.limits, is_head).await.map_err(|unread| match unread {
@@ -235,9 +232,8 @@ impl Client {
         &self,
         destination: &Arc<Destination>,
         extra_roots: Option<&[u8]>,
-    ) -> Result<Connector, Fault> {
-        let unusable = |_| Fault::Failed(Failure::UnknownIssuer);
-        let tls = self.tls_config(extra_roots).map_err(unusable)?;
+    ) -> Result<Connector, Invalid> {
+        let tls = self.tls_config(extra_roots).map_err(|_| Invalid::Roots)?;
         Ok(Connector {
             guard: Arc::clone(&self.guard),
             destination: Arc::clone(destination),

@@ -82,7 +82,9 @@ impl Destination {
             Ok(v6) => Host::Ipv6(v6),
             Err(_) => Host::parse(bare).map_err(|_| Invalid::Url)?,
         };
-        if port == 0 || matches!(&host, Host::Domain(name) if name.is_empty()) {
+        if port == 0
+            || matches!(&host, Host::Domain(name) if name.is_empty() || name.ends_with('.'))
+        {
             return Err(Invalid::Url);
         }
         let host_text = host.to_string();

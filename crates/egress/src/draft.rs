@@ -25,17 +25,8 @@ pub struct Draft {
 
 /// Headers of the connection (RFC 9110 section 7.6.1) and those we compute; asked for, they are not sent.
 const DROPPED: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
+    "connection", "content-length", "expect", "host", "http2-settings", "keep-alive",
+    "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
     "transfer-encoding",
 ];
 

@@ -186,6 +186,9 @@ pub enum Invalid {
     #[error("a header that belongs to the connection cannot be set")]
     ConnectionHeader,
     /// More headers than can be sent.
-    #[error("there are too many headers, or they are too large")]
+    #[error("there are too many headers")]
     Headers,
+    /// A PEM text of trusted issuers that cannot be read.
+    #[error("the PEM text of trusted issuers holds no certificate that can be read")]
+    Roots,
 }

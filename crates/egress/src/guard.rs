@@ -139,3 +139,6 @@ fn literal(destination: &Destination) -> Option<IpAddr> {
 fn is_local(ip: IpAddr) -> bool {
     ip.is_unspecified() || ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

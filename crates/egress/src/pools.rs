@@ -80,11 +80,6 @@ impl Pools {
             .http2_keep_alive_timeout(PING_ANSWER)
             .build(connector)
     }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.pools.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }
 
 /// Drops pools whose connections have all gone idle too long, and one more where none had.
@@ -96,5 +91,41 @@ fn make_room(pools: &mut HashMap<Key, Pool>, now: Instant) {
     let oldest = pools.iter().min_by_key(|(_, pool)| pool.used).map(|(key, _)| key.clone());
     if let Some(oldest) = oldest {
         pools.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        let origin = "https://a.example".to_owned();
+        Key { pool: format!("ws_{number}"), origin, extra_roots: None }
+    }
+
+    #[tokio::test]
+    async fn pools_do_not_grow_without_bound() {
+        let guard = Arc::new(crate::guard::Guard::new(
+            crate::Allow::default(),
+            Vec::new(),
+            crate::guard::system_resolver(),
+        ));
+        let tls = crate::tls::Roots::load(None).unwrap().config().unwrap();
+        let draft: [(&str, &str); 0] = [];
+        let draft = crate::Draft::parse("GET", "https://a.example/", draft, Bytes::new()).unwrap();
+        let connector = Connector {
+            guard,
+            destination: Arc::clone(draft.destination()),
+            tls: Arc::new(tls),
+            timeout: Duration::from_secs(1),
+        };
+        let pools = Pools::new(64 * 1024);
+        for number in 0..MAX_POOLS + 10 {
+            pools.get(key(number), || Ok::<_, ()>(connector.clone())).unwrap();
+            pools.get(key(0), || Err(())).expect("the pool in use is kept");
+        }
+        let held = pools.pools.lock().unwrap();
+        assert_eq!(held.len(), MAX_POOLS);
+        assert!(!held.contains_key(&key(1)), "the one unused longest made room");
     }
 }

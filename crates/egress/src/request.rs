@@ -133,7 +133,7 @@ fn header_map<'a>(headers: impl Iterator<Item = &'a (HeaderName, HeaderValue)>) 
     map
 }
 
-/// Whether a filled path has the drafted one's segments, none of which reads as a step up or a slash.
+/// Whether a filled path has the drafted one's segments, none of which is empty, a step up or a slash.
 fn same_segments(drafted: &str, filled: &str) -> bool {
     if drafted == filled {
         return true;
@@ -147,5 +147,6 @@ fn same_segments(drafted: &str, filled: &str) -> bool {
 fn is_plain_segment(segment: &str) -> bool {
     let lower = segment.to_ascii_lowercase();
     let dots = lower.replace("%2e", ".");
-    !["%2f", "%5c", "\\"].iter().any(|slash| lower.contains(slash)) && dots != "." && dots != ".."
+    let steps = ["", ".", ".."].contains(&dots.as_str());
+    !steps && !["%2f", "%5c", "\\"].iter().any(|slash| lower.contains(slash))
 }

@@ -6,14 +6,14 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{self, HeaderValue};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use crate::decode::{Coding, Decoder};
 use crate::error::{Excess, Failure};
 
 /// One hop's answer, redirects included. Whatever it echoes is still in it.
 pub struct Response {
-    /// The status code, 200 to 999.
+    /// The status code.
     pub status: u16,
     /// The HTTP/1 reason phrase where it is not the status's own.
     pub reason: Option<Vec<u8>>,
@@ -85,6 +85,10 @@ async fn read_body(
     limits: Limits,
     coding: Option<Coding>,
 ) -> Result<(Bytes, Option<HeaderMap>), Unread> {
+    // A length that is announced spares reading up to the limit.
+    if body.size_hint().lower() > limits.body as u64 {
+        return Err(Unread::TooLarge(Excess::Body));
+    }
     let mut sink = Sink::new(coding, limits);
     let mut trailers = None;
     let mut received = 0_usize;
