@@ -7,6 +7,7 @@
 )]
 
 pub mod canary;
+pub mod echo;
 pub mod evidence;
 pub mod postgres;
 pub mod sweep;
