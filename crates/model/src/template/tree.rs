@@ -1,0 +1,150 @@
+//! A JSON document whose strings are templates.
+
+use super::value::Budget;
+use super::{Context, Path, Template, TemplateError};
+use crate::json::{Fault, child};
+use serde_json::{Map, Value};
+
+/// JSON whose strings were compiled as templates; names of members are literal.
+#[derive(Debug)]
+pub struct TemplatedValue(Node);
+
+#[derive(Debug)]
+enum Node {
+    Literal(Value),
+    Template(Template),
+    Array(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+impl TemplatedValue {
+    /// Compiles every string in `value`, which stands at `pointer`.
+    ///
+    /// # Errors
+    /// Each string that is no template.
+    pub fn compile(value: &Value, pointer: &str) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let node = Node::compile(value, pointer, &mut faults);
+        if faults.is_empty() { Ok(Self(node)) } else { Err(faults) }
+    }
+
+    /// The document with all templates filled in. What they read and give is bounded together.
+    ///
+    /// # Errors
+    /// The first expression that gives nothing, with its place in the document.
+    pub fn render(&self, context: &Context) -> Result<Value, TemplateError> {
+        self.0.render(context, &mut Budget::full(), "")
+    }
+
+    /// Every template with its pointer within the document.
+    pub fn templates(&self) -> Vec<(String, &Template)> {
+        let mut found = Vec::new();
+        self.0.collect("", &mut found);
+        found
+    }
+
+    /// Every path that the document reads, as far as its text says.
+    pub fn references(&self) -> Vec<&Path> {
+        self.templates().into_iter().flat_map(|(_, template)| template.references()).collect()
+    }
+}
+
+impl Node {
+    fn compile(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Self {
+        match value {
+            Value::String(text) => match Template::compile(text) {
+                Ok(template) if template.is_literal() => Self::Literal(value.clone()),
+                Ok(template) => Self::Template(template),
+                Err(fault) => {
+                    faults.push(Fault::new(pointer, fault.code(), fault.to_string()));
+                    Self::Literal(Value::Null)
+                }
+            },
+            Value::Array(items) => {
+                let each = items.iter().enumerate();
+                let each = each.map(|(at, item)| {
+                    Self::compile(item, &child(pointer, &at.to_string()), faults)
+                });
+                Self::folded_array(each.collect())
+            }
+            Value::Object(members) => {
+                let each = members.iter().map(|(name, value)| {
+                    (name.clone(), Self::compile(value, &child(pointer, name), faults))
+                });
+                Self::folded_object(each.collect())
+            }
+            literal => Self::Literal(literal.clone()),
+        }
+    }
+
+    /// One literal where all items are, so that rendering is one copy.
+    fn folded_array(items: Vec<Self>) -> Self {
+        if !items.iter().all(|item| matches!(item, Self::Literal(_))) {
+            return Self::Array(items);
+        }
+        let literals = items.into_iter().filter_map(Self::literal);
+        Self::Literal(Value::Array(literals.collect()))
+    }
+
+    fn folded_object(members: Vec<(String, Self)>) -> Self {
+        if !members.iter().all(|(_, value)| matches!(value, Self::Literal(_))) {
+            return Self::Object(members);
+        }
+        let literals = members.into_iter().filter_map(|(name, node)| Some((name, node.literal()?)));
+        Self::Literal(Value::Object(literals.collect()))
+    }
+
+    fn literal(self) -> Option<Value> {
+        match self {
+            Self::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn render(
+        &self,
+        context: &Context,
+        budget: &mut Budget,
+        pointer: &str,
+    ) -> Result<Value, TemplateError> {
+        match self {
+            Self::Literal(value) => Ok(value.clone()),
+            Self::Template(template) => {
+                let located = |e| TemplateError { pointer: pointer.to_owned(), ..e };
+                template.render_within(context, budget).map_err(located)
+            }
+            Self::Array(items) => {
+                let each = items.iter().enumerate();
+                let each = each.map(|(at, item)| {
+                    item.render(context, budget, &child(pointer, &at.to_string()))
+                });
+                each.collect::<Result<_, _>>().map(Value::Array)
+            }
+            Self::Object(members) => {
+                let mut object = Map::with_capacity(members.len());
+                for (name, node) in members {
+                    let value = node.render(context, budget, &child(pointer, name))?;
+                    object.insert(name.clone(), value);
+                }
+                Ok(Value::Object(object))
+            }
+        }
+    }
+
+    fn collect<'n>(&'n self, pointer: &str, found: &mut Vec<(String, &'n Template)>) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Template(template) => found.push((pointer.to_owned(), template)),
+            Self::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    item.collect(&child(pointer, &at.to_string()), found);
+                }
+            }
+            Self::Object(members) => {
+                for (name, value) in members {
+                    value.collect(&child(pointer, name), found);
+                }
+            }
+        }
+    }
+}

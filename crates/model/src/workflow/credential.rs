@@ -1,0 +1,114 @@
+//! How a step names its credential: by key in the vault, or by paths into the run's own data.
+
+use super::available::Feature;
+use super::key::CredentialKey;
+use super::node::Node;
+use crate::template::{Path, Root};
+
+/// Where a step's credential comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialInput {
+    /// `{"$credential": "KEY"}`: the vault.
+    Stored(CredentialKey),
+    /// `{"$external": {...}}`: the run's data.
+    External(External),
+}
+
+/// A credential whose values the run's data brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct External {
+    /// The scheme or credential type; `None` where the app has one only.
+    pub scheme: Option<String>,
+    /// Each secret field and the static path that feeds it.
+    pub fields: Vec<(String, Path)>,
+}
+
+impl CredentialInput {
+    /// The key, if the vault holds the credential.
+    pub fn key(&self) -> Option<&CredentialKey> {
+        match self {
+            Self::Stored(key) => Some(key),
+            Self::External(_) => None,
+        }
+    }
+
+    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        let known = ["$credential", "$external"];
+        let Some(members) = node.value.as_object() else {
+            return node.fault("wrong_type", "must be {\"$credential\": \"KEY\"}");
+        };
+        let object = node.object(&known)?;
+        match (object.get("$credential"), object.get("$external")) {
+            (Some(key), None) => read_key(&key).map(Self::Stored),
+            (None, Some(external)) => External::read(&external).map(Self::External),
+            _ if known.iter().filter(|name| members.contains_key(**name)).count() > 1 => {
+                node.fault("invalid_value", "must hold only one of $credential and $external")
+            }
+            _ => node.fault("missing", "must be {\"$credential\": \"KEY\"}"),
+        }
+    }
+}
+
+pub(super) fn read_key(node: &Node<'_>) -> Option<CredentialKey> {
+    let text = node.text()?;
+    CredentialKey::parse(text).map_or_else(|e| node.fault("invalid_key", e.to_string()), Some)
+}
+
+/// A list of keys, each once.
+pub(super) fn read_keys(node: &Node<'_>) -> Option<Vec<CredentialKey>> {
+    let mut keys = Some(Vec::new());
+    for item in node.items()? {
+        let key = read_key(&item);
+        let known = keys.as_ref().zip(key.as_ref()).is_some_and(|(keys, key)| keys.contains(key));
+        if known {
+            item.fault::<()>("duplicate", "the key is listed already");
+        }
+        keys = keys.zip(key).map(|(mut keys, key)| {
+            keys.push(key);
+            keys
+        });
+    }
+    keys
+}
+
+impl External {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        node.require(Feature::External);
+        let object = node.object(&["scheme", "fields"])?;
+        let scheme = object.optional("scheme", |scheme| scheme.line(100));
+        let fields = object.required("fields").and_then(|fields| fields.open_object());
+        let fields = fields.and_then(|fields| {
+            if fields.members().next().is_none() {
+                return fields.node.fault("missing", "names no field");
+            }
+            let read: Vec<_> = fields
+                .members()
+                .map(|(name, field)| Some((name.to_owned(), read_path(&field)?)))
+                .collect();
+            read.into_iter().collect::<Option<Vec<_>>>()
+        });
+        Some(Self { scheme: scheme?, fields: fields? })
+    }
+}
+
+/// The static path in an `$external` field: what feeds it must be known when the workflow is saved,
+/// so that the value is sealed before anything is stored.
+fn read_path(field: &Node<'_>) -> Option<Path> {
+    let text = field.text()?;
+    if !text.contains("{{") {
+        let detail = "a literal value is not taken here: save it as a credential, or name where \
+                      the run's data has it, such as {{ trigger.body.token }}";
+        return field.fault("literal_secret", detail);
+    }
+    let template = field.lone_template()?;
+    let path = template.lone_path().filter(|path| match path.root {
+        Root::Trigger => !path.segments.is_empty(),
+        Root::Step(_) => true,
+        Root::Run | Root::Item => false,
+    });
+    path.cloned().or_else(|| {
+        let detail = "must be a plain path into the trigger or an earlier step's output, such as \
+                      {{ steps.lookup.output.rows[0].token }}, without filters or operators";
+        field.fault("computed_path", detail)
+    })
+}
