@@ -1,1 +1,47 @@
-//! Persistence, the only SQL: one Store over SQLite and PostgreSQL.
+//! Persistence, the only SQL: one `Store` over SQLite and PostgreSQL.
+//!
+//! - `store.write(|tx| …)` for what people and the audit change: gives an `AuditReceipt` only after
+//!   the commit that holds its events. `store.record(|tx| …)` for the engine's bookkeeping.
+//!   `store.read(|reader| …)` for the rest.
+//! - Closures are run again after a collision, so they hold no cryptography and wait for nothing.
+//! - Operations are methods on `Reader`, `RunTx` and `Tx`, each in the file of its subject.
+//! - Adding one: put its SQL into that file's `statements!`, with `$1` placeholders and text,
+//!   integers and bytes only; a test prepares it on both back ends. What must differ goes into
+//!   `dialect.rs`. A new table goes into a new file in `migrations/`.
+
+mod audit;
+mod chain;
+mod credentials;
+mod dialect;
+mod error;
+mod idempotency;
+mod members;
+mod meta;
+mod migrate;
+mod nodes;
+mod page;
+mod postgres;
+mod queue;
+mod runs;
+mod session;
+mod sqlite;
+mod steps;
+mod store;
+mod tls;
+mod tx;
+mod uses;
+mod value;
+mod workflows;
+mod workspaces;
+
+pub use audit::AuditFilter;
+pub use chain::AuditMac;
+pub use credentials::CredentialFilter;
+pub use error::{Cause, StoreError};
+pub use idempotency::Reply;
+pub use page::{Page, Paged};
+pub use runs::{Owned, RunFilter};
+pub use steps::RunSecret;
+pub use store::{Store, Target};
+pub use tx::{AuditReceipt, Audited, Reader, RunTx, Tx};
+pub use uses::{Dependent, Use, Uses};

@@ -1,0 +1,175 @@
+//! The audit trail: records as they are chained, the filtered list, and the chains for verifying.
+
+use crate::dialect::statements;
+use crate::error::StoreError;
+use crate::page::{Page, Paged, Select};
+use crate::session::Session;
+use crate::tx::Reader;
+use crate::value::{Cells, Row, values};
+use keyward_model::actor::{Actor, ActorKind};
+use keyward_model::audit::{Action, Event, Outcome, Record};
+use keyward_model::clock::Timestamp;
+use keyward_model::id::{AuditId, CredentialId, RunId, StreamId, WorkspaceId};
+
+macro_rules! columns {
+    () => {
+        "workspace_id, id, at, actor_kind, actor_id, actor_name, action, outcome, reason,
+        credential_id, key, workflow_id, run_id, step, destination, stream_id, number,
+        opened_after, mac"
+    };
+}
+
+const LIST: &str = concat!("SELECT ", columns!(), " FROM audit ");
+
+statements! {
+    INSERT = concat!("INSERT INTO audit (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)");
+    NEWEST = "SELECT mac FROM audit WHERE workspace_id = $1 ORDER BY id DESC LIMIT 1";
+    RECORD = concat!("SELECT ", columns!(), " FROM audit
+        WHERE workspace_id = $1 AND stream_id = $2 AND number = $3");
+    RECORDS = concat!("SELECT ", columns!(), " FROM audit
+        WHERE workspace_id = $1 AND stream_id = $2 AND number > $3 ORDER BY number LIMIT $4");
+    STREAMS = "SELECT DISTINCT stream_id FROM audit WHERE workspace_id = $1 ORDER BY stream_id";
+}
+
+/// Which events are wanted; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of one credential.
+    pub credential: Option<CredentialId>,
+    /// Of one key, also of credentials since deleted or never found.
+    pub key: Option<String>,
+    /// The actor's id.
+    pub actor: Option<String>,
+    /// What happened.
+    pub action: Option<Action>,
+    /// Whether it took place.
+    pub outcome: Option<Outcome>,
+    /// Of one run.
+    pub run: Option<RunId>,
+    /// From this time on.
+    pub since: Option<Timestamp>,
+}
+
+/// Writes a record; only the chains do.
+pub(crate) fn insert(session: &mut Session<'_>, record: &Record) -> Result<(), StoreError> {
+    let e = &record.event;
+    let actor = &e.actor;
+    let values = values![
+        e.workspace,
+        e.id,
+        e.at,
+        actor.kind.as_str(),
+        actor.id.as_str(),
+        actor.name.as_str(),
+        e.action.as_str(),
+        e.outcome.as_str(),
+        e.reason.as_str(),
+        e.credential,
+        e.key.as_deref(),
+        e.workflow,
+        e.run,
+        e.step.as_deref(),
+        e.destination.as_deref(),
+        record.stream,
+        record.number,
+        record.opened_after.as_deref(),
+        &record.mac,
+    ];
+    session.execute(INSERT, values).map(|_| ()).map_err(|error| error.named("audit event"))
+}
+
+/// The MAC of the workspace's newest record: the one with the greatest id.
+pub(crate) fn newest_mac(
+    session: &mut Session<'_>,
+    workspace: WorkspaceId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let row = session.one(NEWEST, values![workspace])?;
+    row.map(|row| Cells::new("audit", row).bytes()).transpose()
+}
+
+fn record(row: Row) -> Result<Record, StoreError> {
+    let mut cells = Cells::new("audit", row);
+    let (workspace, id, at) = (cells.parsed()?, cells.parsed()?, cells.time()?);
+    let kind = cells.word(ActorKind::parse)?;
+    let actor = Actor { kind, id: cells.text()?, name: cells.text()? };
+    let event = Event {
+        workspace,
+        id,
+        at,
+        actor,
+        action: cells.word(Action::parse)?,
+        outcome: cells.word(Outcome::parse)?,
+        reason: cells.text()?,
+        credential: cells.optional_parsed()?,
+        key: cells.optional_text()?,
+        workflow: cells.optional_parsed()?,
+        run: cells.optional_parsed()?,
+        step: cells.optional_text()?,
+        destination: cells.optional_text()?,
+    };
+    let (stream, number) = (cells.parsed()?, cells.number()?);
+    Ok(Record { event, stream, number, opened_after: cells.optional_bytes()?, mac: cells.tag()? })
+}
+
+impl AuditFilter {
+    fn select(&self, workspace: WorkspaceId, page: &Page) -> Result<Select<'_>, StoreError> {
+        let mut select = Select::new(LIST);
+        select.add("WHERE workspace_id = ?", [workspace.into()]);
+        select.filter(" AND id < ?", page.after::<AuditId>()?);
+        select.filter(" AND credential_id = ?", self.credential);
+        select.filter(" AND key = ?", self.key.as_deref());
+        select.filter(" AND actor_id = ?", self.actor.as_deref());
+        select.filter(" AND action = ?", self.action.map(Action::as_str));
+        select.filter(" AND outcome = ?", self.outcome.map(Outcome::as_str));
+        select.filter(" AND run_id = ?", self.run);
+        select.filter(" AND at >= ?", self.since);
+        select.add(" ORDER BY id DESC LIMIT ?", [page.probe().into()]);
+        Ok(select)
+    }
+}
+
+impl Reader<'_> {
+    /// The workspace's events, newest first.
+    pub fn audit(
+        &mut self,
+        workspace: WorkspaceId,
+        filter: &AuditFilter,
+        page: &Page,
+    ) -> Result<Paged<Record>, StoreError> {
+        let select = filter.select(workspace, page)?;
+        let (sql, values) = select.parts();
+        let rows = self.session.query(sql, values)?;
+        let items = rows.into_iter().map(record).collect::<Result<_, _>>()?;
+        Ok(Paged::cut(items, page, |record: &Record| record.event.id.to_string()))
+    }
+
+    /// One record by its place, to hold an anchor against.
+    pub fn audit_record(
+        &mut self,
+        workspace: WorkspaceId,
+        stream: StreamId,
+        number: i64,
+    ) -> Result<Option<Record>, StoreError> {
+        self.session.one(RECORD, values![workspace, stream, number])?.map(record).transpose()
+    }
+
+    /// The workspace's chains, the oldest first.
+    pub fn audit_streams(&mut self, workspace: WorkspaceId) -> Result<Vec<StreamId>, StoreError> {
+        let rows = self.session.query(STREAMS, values![workspace])?;
+        rows.into_iter().map(|row| Cells::new("audit", row).parsed()).collect()
+    }
+
+    /// Up to `limit` records of a chain after number `after`, in its order.
+    pub fn audit_records(
+        &mut self,
+        workspace: WorkspaceId,
+        stream: StreamId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Record>, StoreError> {
+        let values = values![workspace, stream, after, i64::from(limit)];
+        let rows = self.session.query(RECORDS, values)?;
+        rows.into_iter().map(record).collect()
+    }
+}

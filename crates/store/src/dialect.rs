@@ -1,0 +1,48 @@
+//! The few places where SQLite and PostgreSQL are spelled differently. Everything else is one SQL.
+
+/// Marks where PostgreSQL locks the rows that a statement reads; a comment to SQLite, whose one
+/// writer needs no row locks.
+const LOCK: &str = "/*lock*/";
+
+/// A statement as PostgreSQL reads it.
+pub(crate) fn postgres(sql: &str) -> String {
+    sql.replace(LOCK, "FOR UPDATE")
+}
+
+/// A migration as SQLite reads it.
+pub(crate) fn sqlite_migration(sql: &str) -> String {
+    sql.replace(" BYTEA", " BLOB").replace(" BIGINT", " INTEGER").replace("\n);", "\n) STRICT;")
+}
+
+/// A migration as PostgreSQL reads it: text compares by bytes, as in SQLite.
+pub(crate) fn postgres_migration(sql: &str) -> String {
+    sql.replace(" TEXT", " TEXT COLLATE \"C\"")
+}
+
+/// How SQLite opens each connection. FULL: an answered write survives a power cut.
+pub(crate) const SQLITE_SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA secure_delete = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -16000;
+";
+
+/// How PostgreSQL opens each connection: a commit that is answered must be on disk.
+pub(crate) const POSTGRES_SETTINGS: &str = "SET synchronous_commit = on";
+
+/// What people and the audit write: as if one after the other, as SQLite's one writer does it.
+pub(crate) const POSTGRES_BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+
+/// The engine's bookkeeping: its statements are fenced by locked rows and need no more.
+pub(crate) const POSTGRES_BEGIN_RECORD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// Declares a file's statements as constants and lists them, so that a test prepares each one.
+macro_rules! statements {
+    ($($name:ident = $sql:expr;)*) => {
+        $(const $name: &str = $sql;)*
+        #[cfg(test)]
+        pub(crate) const ALL: &[&str] = &[$($name),*];
+    };
+}
+pub(crate) use statements;

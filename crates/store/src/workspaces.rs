@@ -1,0 +1,113 @@
+//! Workspaces, their revision counter and their keys.
+
+use crate::dialect::statements;
+use crate::error::StoreError;
+use crate::page::{Page, Paged};
+use crate::tx::{Reader, Tx};
+use crate::value::{Cells, Row, values};
+use keyward_model::id::{KeyId, WorkspaceId};
+use keyward_model::tenant::{Workspace, WorkspaceKey};
+
+statements! {
+    INSERT = "INSERT INTO workspaces (id, slug, name, created_at, revision)
+        VALUES ($1, $2, $3, $4, 1)";
+    BY_ID = "SELECT id, slug, name, created_at FROM workspaces WHERE id = $1";
+    BY_SLUG = "SELECT id, slug, name, created_at FROM workspaces WHERE slug = $1";
+    LIST = "SELECT id, slug, name, created_at FROM workspaces WHERE id > $1 ORDER BY id LIMIT $2";
+    REVISION = "SELECT revision FROM workspaces WHERE id = $1";
+    BUMP = "UPDATE workspaces SET revision = revision + 1 WHERE id = $1";
+    INSERT_KEY = "INSERT INTO workspace_keys (workspace_id, id, generation, wrapped, created_at)
+        VALUES ($1, $2, $3, $4, $5)";
+    KEYS = "SELECT workspace_id, id, generation, wrapped, created_at FROM workspace_keys
+        WHERE workspace_id = $1 ORDER BY generation";
+    REWRAP = "UPDATE workspace_keys SET wrapped = $3 WHERE workspace_id = $1 AND id = $2";
+}
+
+fn workspace(row: Row) -> Result<Workspace, StoreError> {
+    let mut cells = Cells::new("workspaces", row);
+    Ok(Workspace {
+        id: cells.parsed()?,
+        slug: cells.text()?,
+        name: cells.text()?,
+        created_at: cells.time()?,
+    })
+}
+
+fn key(row: Row) -> Result<WorkspaceKey, StoreError> {
+    let mut cells = Cells::new("workspace_keys", row);
+    Ok(WorkspaceKey {
+        workspace: cells.parsed()?,
+        id: cells.parsed()?,
+        generation: cells.number()?,
+        wrapped: cells.bytes()?,
+        created_at: cells.time()?,
+    })
+}
+
+impl Reader<'_> {
+    /// The workspace of that id.
+    pub fn workspace(&mut self, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        self.session.one(BY_ID, values![id])?.map(workspace).transpose()
+    }
+
+    /// The workspace of that slug.
+    pub fn workspace_by_slug(&mut self, slug: &str) -> Result<Option<Workspace>, StoreError> {
+        self.session.one(BY_SLUG, values![slug])?.map(workspace).transpose()
+    }
+
+    /// All workspaces, oldest first.
+    pub fn workspaces(&mut self, page: &Page) -> Result<Paged<Workspace>, StoreError> {
+        let after = page.after::<WorkspaceId>()?.map(|id| id.to_string()).unwrap_or_default();
+        let rows = self.session.query(LIST, values![after, page.probe()])?;
+        let items = rows.into_iter().map(workspace).collect::<Result<_, _>>()?;
+        Ok(Paged::cut(items, page, |workspace: &Workspace| workspace.id.to_string()))
+    }
+
+    /// The workspace's revision, which every change of what may be used raises.
+    pub fn revision(&mut self, workspace: WorkspaceId) -> Result<Option<i64>, StoreError> {
+        let row = self.session.one(REVISION, values![workspace])?;
+        row.map(|row| Cells::new("workspaces", row).number()).transpose()
+    }
+
+    /// The workspace's keys, oldest generation first.
+    pub fn workspace_keys(
+        &mut self,
+        workspace: WorkspaceId,
+    ) -> Result<Vec<WorkspaceKey>, StoreError> {
+        let rows = self.session.query(KEYS, values![workspace])?;
+        rows.into_iter().map(key).collect()
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a workspace, at revision 1; a slug that is taken is `Conflict`.
+    pub fn insert_workspace(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
+        let Workspace { id, slug, name, created_at } = workspace;
+        let values = values![*id, slug.as_str(), name.as_str(), *created_at];
+        self.session.execute(INSERT, values).map_err(|error| error.named("slug"))?;
+        Ok(())
+    }
+
+    /// Raises the workspace's revision.
+    pub fn bump_revision(&mut self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        self.session.execute(BUMP, values![workspace]).map(|_| ())
+    }
+
+    /// Adds a key generation.
+    pub fn insert_workspace_key(&mut self, key: &WorkspaceKey) -> Result<(), StoreError> {
+        let WorkspaceKey { workspace, id, generation, wrapped, created_at } = key;
+        let values = values![*workspace, *id, *generation, wrapped.as_slice(), *created_at];
+        let result = self.session.execute(INSERT_KEY, values);
+        result.map(|_| ()).map_err(|error| error.named("key generation"))
+    }
+
+    /// Replaces a key's wrapping, after a change of the root key; false where the key is gone.
+    pub fn rewrap_workspace_key(
+        &mut self,
+        workspace: WorkspaceId,
+        id: KeyId,
+        wrapped: &[u8],
+    ) -> Result<bool, StoreError> {
+        Ok(self.session.execute(REWRAP, values![workspace, id, wrapped])? > 0)
+    }
+}
