@@ -8,6 +8,7 @@ pub mod destination;
 pub mod error;
 pub mod id;
 pub mod json;
+pub mod mask;
 pub mod policy;
 pub mod run;
 pub mod saved_workflow;
