@@ -5,6 +5,7 @@
     reason = "a command-line tool whose output is what it prints"
 )]
 
+mod bench;
 mod build;
 mod codegen;
 mod deps;
@@ -61,6 +62,12 @@ const COMMANDS: &[Command] = &[
         options: "[--check]",
         summary: "Write the generated files again, or only compare them",
         run: codegen::run,
+    },
+    Command {
+        name: "bench",
+        options: "[--seconds N] [--write]",
+        summary: "Measure requests/s, latency, time to ready and memory; --write updates the docs",
+        run: bench::run,
     },
 ];
 

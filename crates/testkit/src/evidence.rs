@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::canary::canary;
 use crate::sweep::{Finding, Sweep};
@@ -25,6 +27,8 @@ pub struct Evidence {
 impl Evidence {
     /// Makes the folder of the test with that name, which no other test may have.
     pub fn of(test: &str) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        assert!(test.chars().all(plain), "`{test}` is no name for a folder");
         let folder = root().join(test);
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("the folder of an earlier run can be removed");
@@ -119,29 +123,59 @@ fn sweep_root(root: &Path) -> io::Result<Swept> {
     }
     swept.canaries = values.len();
     let sweep = Sweep::new(values.iter().map(|(value, name)| (name.as_str(), value.as_str())));
-    folders.sort();
+    let mut files = Vec::new();
     for folder in folders {
-        sweep_folder(&sweep, root, &folder, &mut swept)?;
+        list_files(&folder, &mut files)?;
     }
+    files.sort();
+    swept.files = files.len();
+    for part in sweep_files(&sweep, root, &files)? {
+        swept.bytes += part.0;
+        swept.findings.extend(part.1);
+    }
+    swept.findings.sort_by(|a, b| (&a.place, &a.canary).cmp(&(&b.place, &b.canary)));
     Ok(swept)
 }
 
-fn sweep_folder(sweep: &Sweep, root: &Path, folder: &Path, swept: &mut Swept) -> io::Result<()> {
+fn list_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        let shown = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        swept.findings.extend(sweep.bytes(&format!("{shown} (its name)"), shown.as_bytes()));
+        let kind = entry.file_type()?;
         if kind.is_dir() {
-            sweep_folder(sweep, root, &path, swept)?;
+            list_files(&entry.path(), files)?;
         } else if kind.is_file() {
-            let bytes = fs::read(&path)?;
-            swept.files += 1;
-            swept.bytes += bytes.len();
-            swept.findings.extend(sweep.bytes(&shown, &bytes));
+            files.push(entry.path());
         }
     }
     Ok(())
+}
+
+/// Sizes and findings of the files, which as many threads as there are cores share out.
+fn sweep_files(
+    sweep: &Sweep,
+    root: &Path,
+    files: &[PathBuf],
+) -> io::Result<Vec<(usize, Vec<Finding>)>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let one = || files.get(next.fetch_add(1, Ordering::Relaxed));
+        std::iter::from_fn(one).map(|file| sweep_file(sweep, root, file)).collect()
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join().expect("the sweep ends"));
+        let parts: io::Result<Vec<Vec<_>>> = joined.collect();
+        Ok(parts?.into_iter().flatten().collect())
+    })
+}
+
+fn sweep_file(sweep: &Sweep, root: &Path, file: &Path) -> io::Result<(usize, Vec<Finding>)> {
+    let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
+    let bytes = fs::read(file)?;
+    let mut findings = sweep.bytes(&format!("{shown} (its name)"), shown.as_bytes());
+    findings.extend(sweep.bytes(&shown, &bytes));
+    Ok((bytes.len(), findings))
 }
 
 #[cfg(test)]
