@@ -1,1 +1,96 @@
 //! Drives runs: accepts events, executes steps, stores what came out.
+
+mod accept;
+mod cancel;
+mod compiled;
+mod live;
+mod node;
+mod retry;
+mod runner;
+mod save;
+mod steps;
+
+pub use accept::{Accepted, Event};
+pub use compiled::CompiledWorkflow;
+pub use live::{Live, LiveEvent, LiveRuns};
+pub use retry::RetryError;
+pub use runner::Ended;
+pub use save::{Checked, SaveError};
+
+use keyward_model::id::NodeId;
+use keyward_model::saved_workflow::Workflow;
+use keyward_sandbox::{Sandbox, SandboxError};
+use keyward_store::StoreError;
+use keyward_vault::{Vault, VaultError};
+use std::sync::Arc;
+
+/// What keeps the engine from doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A version that a run needs is not there or cannot be read.
+    #[error("the workflow's version cannot be read")]
+    VersionGone,
+    /// The server is stopping.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// Runs workflows on this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    vault: Vault,
+    sandbox: Sandbox,
+    node: NodeId,
+    cache: compiled::Cache,
+    live: LiveRuns,
+    lease: node::Lease,
+}
+
+impl Engine {
+    /// An engine that owns its runs as `node`.
+    pub fn new(vault: Vault, sandbox: Sandbox, node: NodeId) -> Self {
+        let lease = node::Lease::new();
+        let (cache, live) = Default::default();
+        Self(Arc::new(Inner { vault, sandbox, node, cache, live, lease }))
+    }
+
+    /// The vault beneath.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The sandbox that runs code steps.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.0.sandbox
+    }
+
+    /// Runs under way on this node.
+    pub fn live(&self) -> &LiveRuns {
+        &self.0.live
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.0.node
+    }
+
+    /// A version ready to run.
+    pub async fn compiled(
+        &self,
+        head: &Workflow,
+        version: i64,
+    ) -> Result<Arc<CompiledWorkflow>, EngineError> {
+        self.0.cache.get(&self.0.vault, head, version).await
+    }
+}

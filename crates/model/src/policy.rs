@@ -181,6 +181,12 @@ impl Grant {
         Ok(self.permit(id, now, None))
     }
 
+    /// Row 7 alone: the permit to compute with the value where only a yes or no comes out.
+    pub fn verify(&self, id: AuditId, now: Timestamp) -> Result<Permit<Use>, Refused> {
+        self.usable(now).map_err(|refusal| self.refused(id, now, Use::ACTION, refusal, None))?;
+        Ok(self.permit(id, now, None))
+    }
+
     fn usable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.credential.status_at(now) {
             Status::Expired => Err(unusable("expired")),

@@ -302,6 +302,33 @@ pub struct Step {
     pub seals: String,
 }
 
+/// A stored record is one that went through the masker when it was written.
+impl From<Step> for NewStep {
+    fn from(step: Step) -> Self {
+        let (error_code, error_message) = match step.error {
+            Some(error) => (Some(error.code), Some(Masked::stored(error.message))),
+            None => (None, None),
+        };
+        Self {
+            position: step.position,
+            step: step.step,
+            kind: step.kind,
+            status: step.status,
+            attempt: step.attempt,
+            wake_at: step.wake_at,
+            started_at: step.started_at,
+            finished_at: step.finished_at,
+            input: step.input.map(Masked::stored),
+            output: step.output.map(Masked::stored),
+            error_code,
+            error_message,
+            logs: Masked::stored(step.logs),
+            credentials: step.credentials,
+            seals: step.seals,
+        }
+    }
+}
+
 /// How a run ends, as it is written with its last step.
 #[derive(Debug, Clone)]
 pub struct RunEnd {

@@ -1,1 +1,31 @@
-//! The only crate that opens credential values.
+//! The only crate that opens credential values: keys, sealing, placeholders, and the broker that
+//! fills values into requests on their way out.
+
+mod anchor;
+mod broker;
+mod bytes;
+mod credentials;
+mod derive;
+mod inject;
+mod keys;
+mod placeholder;
+mod root;
+mod run;
+mod seal;
+mod secret;
+mod step;
+mod token;
+mod vault;
+
+pub use anchor::{Anchor, AnchorError};
+pub use broker::{Answer, Outgoing};
+pub use bytes::fresh_id;
+pub use derive::{Derivation, DeriveError};
+pub use inject::AttachError;
+pub use placeholder::PREFIX;
+pub use root::{RootKey, RootKeyError};
+pub use run::{RunVault, Unsaved};
+pub use secret::{Exposed, Incoming};
+pub use step::{Handle, StepFailure, StepVault, UsedCredential};
+pub use token::{NewToken, TokenKind};
+pub use vault::{Vault, VaultError, read_identity};

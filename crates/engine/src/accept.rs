@@ -1,0 +1,96 @@
+//! The one door for events: HTTP triggers, manual runs and retries all become runs here.
+
+use crate::runner::{Drive, Ended};
+use crate::{Engine, EngineError};
+use keyward_model::actor::Actor;
+use keyward_model::audit::Event as AuditEvent;
+use keyward_model::id::{MemberId, RunId};
+use keyward_model::mask::Masker;
+use keyward_model::run::{NewRun, NewStep, Origin};
+use keyward_model::saved_workflow::Workflow;
+use keyward_store::{Audited, Owned, RunTx, Tx};
+use tokio::task::JoinHandle;
+
+/// Something that starts a run.
+pub struct Event {
+    /// The workflow's head, its tag checked.
+    pub workflow: Workflow,
+    /// Which door it came by.
+    pub origin: Origin,
+    /// Who it is put down to.
+    pub starter: Actor,
+    /// The member whose rights count; the workflow's owner for triggers.
+    pub member: MemberId,
+    /// The trigger, as steps see it.
+    pub trigger: serde_json::Value,
+    /// Whether the event asks for no-store.
+    pub no_store: bool,
+    /// The run that is retried, with the records that need no second execution.
+    pub retry_of: Option<(RunId, Vec<NewStep>)>,
+    /// What the audit says, where a person did it.
+    pub audit: Option<AuditEvent>,
+}
+
+/// An accepted event: durable, and under way.
+pub struct Accepted {
+    /// The run.
+    pub run: RunId,
+    /// Gives how the run ended. Dropping it does not end the run.
+    pub ended: JoinHandle<Ended>,
+}
+
+impl Engine {
+    /// Accepts an event: once this returns, the run is never lost.
+    pub async fn accept(&self, event: Event) -> Result<Accepted, EngineError> {
+        let compiled = self.compiled(&event.workflow, event.workflow.version).await?;
+        let (retry_of, carried) = event.retry_of.unzip();
+        let carried = carried.unwrap_or_default();
+        let trigger = Masker::new().json(&event.trigger);
+        let new = NewRun {
+            workspace: event.workflow.workspace,
+            id: self.vault().fresh(),
+            workflow: event.workflow.id,
+            version: compiled.version,
+            origin: event.origin,
+            starter: event.starter,
+            member: Some(event.member),
+            no_store: event.no_store || compiled.definition.settings.no_store,
+            retry_of,
+            node: self.node(),
+            created_at: self.vault().now(),
+            trigger,
+        };
+        let owned = self.write(new.clone(), &carried, event.audit).await?;
+        let drive = Drive {
+            owned,
+            workflow: new.workflow,
+            starter: new.starter,
+            member: event.member,
+            trigger: new.trigger.as_str().into(),
+            no_store: new.no_store,
+            compiled,
+        };
+        let engine = self.clone();
+        let ended = tokio::spawn(async move { engine.drive(drive, carried).await });
+        Ok(Accepted { run: new.id, ended })
+    }
+
+    /// Commit 1: the run, born owned by this node, with what it carries over from an earlier one.
+    async fn write(
+        &self,
+        new: NewRun,
+        carried: &[NewStep],
+        audit: Option<AuditEvent>,
+    ) -> Result<Owned, EngineError> {
+        let (store, carried, run) = (self.vault().store(), carried.to_vec(), new.id);
+        let insert = move |tx: &mut RunTx<'_>| {
+            let owned = tx.insert_run(&new)?;
+            carried.iter().try_for_each(|step| tx.put_step(&owned, step))?;
+            Ok(owned)
+        };
+        let Some(audit) = audit else { return Ok(store.record(insert).await?) };
+        let audit = AuditEvent { run: Some(run), ..audit };
+        let write = move |tx: &mut Tx<'_>| Ok(Audited::new(insert(tx)?, vec![audit.clone()]));
+        Ok(store.write(write).await?.0)
+    }
+}

@@ -1,0 +1,106 @@
+//! Workflows ready to run: the parsed definition beside what saving worked out, kept in memory.
+
+use crate::EngineError;
+use keyward_model::id::{MemberId, WorkflowId};
+use keyward_model::json;
+use keyward_model::run::StepRules;
+use keyward_model::saved_workflow::{Workflow, WorkflowVersion};
+use keyward_model::workflow::{Definition, Step, StepKind};
+use keyward_vault::Vault;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What saving works out of one code step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Script {
+    /// What the sandbox runs.
+    pub(crate) javascript: Arc<str>,
+    /// The keys that stand as literals in the source.
+    pub(crate) keys: Vec<String>,
+}
+
+/// The scripts of a version by step id, as they are stored.
+pub(crate) type Scripts = BTreeMap<String, Script>;
+
+/// One version, ready to run.
+pub struct CompiledWorkflow {
+    /// The checked definition.
+    pub definition: Definition,
+    /// The version's number.
+    pub version: i64,
+    /// Who saved it.
+    pub author: MemberId,
+    scripts: Scripts,
+    rules: Vec<StepRules>,
+}
+
+impl CompiledWorkflow {
+    pub(crate) fn new(row: &WorkflowVersion) -> Option<Self> {
+        let document = json::parse(row.definition.as_bytes()).ok()?;
+        let definition = Definition::parse(&document).ok()?;
+        let scripts = serde_json::from_str(&row.compiled).ok()?;
+        let rules = definition.steps.iter().map(Step::rules).collect();
+        Some(Self { definition, version: row.version, author: row.author, scripts, rules })
+    }
+
+    pub(crate) fn rules(&self) -> &[StepRules] {
+        &self.rules
+    }
+
+    pub(crate) fn script(&self, step: &Step) -> Option<&Script> {
+        self.scripts.get(step.id.as_str())
+    }
+
+    /// The keys that a step declares: its credential, its list, and the literals of its source.
+    pub(crate) fn declared_keys(&self, step: &Step) -> Vec<String> {
+        let listed = step.declared_keys().into_iter().map(|key| key.as_str().to_owned());
+        let literal = self.script(step).into_iter().flat_map(|script| script.keys.clone());
+        listed.chain(literal).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Whether a step reads templates, and so needs its context parsed.
+    pub(crate) fn needs_context(step: &Step) -> bool {
+        step.when.is_some() || !matches!(step.kind, StepKind::Code(_))
+    }
+}
+
+/// Compiled versions by workflow and version, the newest ones kept.
+#[derive(Default)]
+pub(crate) struct Cache(Mutex<HashMap<(WorkflowId, i64), Arc<CompiledWorkflow>>>);
+
+/// How many versions are kept in memory.
+const KEPT: usize = 512;
+
+impl Cache {
+    /// The version that a run needs, from memory or from the database with its tag checked.
+    pub(crate) async fn get(
+        &self,
+        vault: &Vault,
+        head: &Workflow,
+        version: i64,
+    ) -> Result<Arc<CompiledWorkflow>, EngineError> {
+        if let Some(found) = self.lock().get(&(head.id, version)) {
+            return Ok(found.clone());
+        }
+        let (workspace, id) = (head.workspace, head.id);
+        let row = vault.store().read(move |tx| tx.workflow_version(workspace, id, version)).await?;
+        let row = vault.verify(workspace, row.ok_or(EngineError::VersionGone)?).await?;
+        let compiled = CompiledWorkflow::new(&row).ok_or(EngineError::VersionGone)?;
+        Ok(self.put(head.id, compiled))
+    }
+
+    fn put(&self, id: WorkflowId, compiled: CompiledWorkflow) -> Arc<CompiledWorkflow> {
+        let mut kept = self.lock();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        let compiled = Arc::new(compiled);
+        kept.insert((id, compiled.version), compiled.clone());
+        compiled
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(WorkflowId, i64), Arc<CompiledWorkflow>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,530 @@
+//! Drives one run: asks the model what is next, does it, stores what came out.
+
+use crate::compiled::CompiledWorkflow;
+use crate::live::Live;
+use crate::steps::code::Globals;
+use crate::steps::{Failed, LogLine, StepInput, StepResult, code, http};
+use crate::{Engine, EngineError};
+use keyward_model::actor::{Actor, Role};
+use keyward_model::clock::Timestamp;
+use keyward_model::error::StepErrorCode;
+use keyward_model::id::{MemberId, WorkflowId};
+use keyward_model::mask::Masked;
+use keyward_model::policy::{Ability, StepContext, may};
+use keyward_model::run::{self, NewStep, Next, Progress, RunEnd, RunStatus, StepStatus};
+use keyward_model::template::Context;
+use keyward_model::workflow::{Step, StepKind};
+use keyward_store::{Owned, RunTx, StoreError};
+use keyward_vault::{RunVault, StepFailure};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A run to be driven, from wherever it stands.
+pub(crate) struct Drive {
+    /// The run, and this node's hold on it.
+    pub(crate) owned: Owned,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) starter: Actor,
+    pub(crate) member: MemberId,
+    /// Masked JSON.
+    pub(crate) trigger: Arc<str>,
+    pub(crate) no_store: bool,
+    pub(crate) compiled: Arc<CompiledWorkflow>,
+}
+
+/// How a run ended, as whoever waits for it learns it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// A final status; `running` where this node lost the run to another.
+    pub status: RunStatus,
+    /// The last executed step's output as masked JSON text, and the placeholders in it.
+    pub output: Option<Arc<str>>,
+    /// Placeholders in the output with the keys that they stand for.
+    pub seals: std::collections::BTreeMap<String, String>,
+    /// The failed step with its code and masked message.
+    pub failed: Option<(String, StepErrorCode, String)>,
+}
+
+/// What is known of the run so far.
+struct State {
+    records: Vec<NewStep>,
+    context: Option<Context>,
+    live: Arc<Live>,
+    vault: RunVault,
+}
+
+impl Engine {
+    /// Drives a run to its end, continuing after the records that it already has.
+    pub(crate) async fn drive(&self, drive: Drive, records: Vec<NewStep>) -> Ended {
+        let live = self.live().begin(drive.owned.run);
+        let ended = match self.drive_steps(&drive, records, live.clone()).await {
+            Ok(ended) => ended,
+            Err(error) => self.gave_up(&drive, &live, &error),
+        };
+        let event = json!({ "run_id": drive.owned.run, "status": ended.status.as_str() });
+        live.push("run", event.to_string());
+        self.live().end(drive.owned.run);
+        ended
+    }
+
+    /// The run stays unfinished in the database; its owner's restart or another node takes it up.
+    fn gave_up(&self, drive: &Drive, live: &Live, error: &EngineError) -> Ended {
+        let status = if live.is_cancelled() { RunStatus::Cancelled } else { RunStatus::Running };
+        match error {
+            EngineError::Store(StoreError::LostRun) => {
+                tracing::info!(run = %drive.owned.run, "run has another owner or was ended");
+            }
+            error => tracing::error!(run = %drive.owned.run, %error, "run interrupted"),
+        }
+        Ended { status, output: None, seals: Default::default(), failed: None }
+    }
+
+    async fn drive_steps(
+        &self,
+        drive: &Drive,
+        records: Vec<NewStep>,
+        live: Arc<Live>,
+    ) -> Result<Ended, EngineError> {
+        let may_run = self.member_may_run(drive).await?;
+        let vault = self.vault().run(&drive.context(""), may_run).await?;
+        self.restore_secrets(drive, &vault, records.is_empty()).await?;
+        let mut state = State { records, context: None, live, vault };
+        loop {
+            match run::next(drive.compiled.rules(), &state.progress()) {
+                Next::Execute { position, attempt, not_before } => {
+                    self.wait_until(drive, &state, not_before).await?;
+                    self.attempt(drive, &mut state, position, attempt).await?;
+                }
+                Next::Interrupt { position, attempt } => {
+                    let step = drive.step(position)?;
+                    let record = interrupted(step, position, attempt, self.vault().now());
+                    self.store_step(drive, &mut state, record).await?;
+                }
+                Next::Done(status) => return self.finish(drive, &state, status).await,
+            }
+        }
+    }
+
+    /// Row 2: whoever the run acts for may still run workflows.
+    async fn member_may_run(&self, drive: &Drive) -> Result<bool, EngineError> {
+        let (workspace, member) = (drive.owned.workspace, drive.member);
+        let row = self.vault().store().read(move |tx| tx.member(workspace, member)).await?;
+        let Some(row) = row else { return Ok(false) };
+        let role = self.vault().verify(workspace, row).await.map(|member| member.role);
+        Ok(role.is_ok_and(|role: Role| may(role, Ability::RunWorkflows)))
+    }
+
+    async fn restore_secrets(
+        &self,
+        drive: &Drive,
+        vault: &RunVault,
+        is_new: bool,
+    ) -> Result<(), EngineError> {
+        if is_new && drive.owned.epoch == 1 {
+            return Ok(());
+        }
+        let Owned { workspace, run, .. } = drive.owned;
+        let read = self
+            .vault()
+            .store()
+            .read(move |tx| Ok((tx.run_key(workspace, run)?, tx.run_secrets(workspace, run)?)));
+        let (Some(key), saved) = read.await? else { return Ok(()) };
+        Ok(vault.restore(&drive.context(""), key, &saved)?)
+    }
+
+    async fn wait_until(
+        &self,
+        drive: &Drive,
+        state: &State,
+        time: Option<Timestamp>,
+    ) -> Result<(), EngineError> {
+        let left = time.map_or(0, |time| time.millis() - self.vault().now().millis());
+        let Ok(left @ 1..) = u64::try_from(left) else { return Ok(()) };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(left)) => Ok(()),
+            () = state.live.cancelled() => Err(StoreError::LostRun.into()),
+        }
+        .inspect_err(|_: &EngineError| tracing::info!(run = %drive.owned.run, "run cancelled"))
+    }
+
+    async fn attempt(
+        &self,
+        drive: &Drive,
+        state: &mut State,
+        position: usize,
+        attempt: u32,
+    ) -> Result<(), EngineError> {
+        self.0.lease.hold().await;
+        let step = drive.step(position)?;
+        let started_at = self.vault().now();
+        let earlier = state.records.get(position).map(|record| record.logs.clone());
+        if CompiledWorkflow::needs_context(step) {
+            state.ensure_context(drive);
+        }
+        match state.holds(step) {
+            Ok(true) => {}
+            Ok(false) => {
+                let record = skipped(step, position, started_at);
+                return self.store_step(drive, state, record).await;
+            }
+            Err(failure) => {
+                let failed = Failed {
+                    code: failure.code,
+                    message: state.vault.masker().text(&failure.message),
+                };
+                let record = failed_record(step, position, attempt, started_at, failed);
+                return self.store_step(drive, state, record).await;
+            }
+        }
+        state.live.push("step", started(step, attempt, started_at));
+        if step.rules().fail_on_interrupt {
+            self.store_start(drive, step, position, attempt, started_at).await?;
+        }
+        let (result, used) = self.execute(drive, state, step, attempt).await?;
+        let now = self.vault().now();
+        let logs = state.logs(earlier.as_ref(), &result);
+        let record = record(step, position, attempt, (started_at, now), result, used, logs);
+        self.store_step(drive, state, record).await
+    }
+
+    /// Executes one attempt; ends early where the run is cancelled.
+    async fn execute(
+        &self,
+        drive: &Drive,
+        state: &State,
+        step: &Step,
+        attempt: u32,
+    ) -> Result<(StepResult, String), EngineError> {
+        let declared = drive.compiled.declared_keys(step);
+        let vault = state.vault.step(drive.context(step.id.as_str()), &declared).await?;
+        let default = match step.kind {
+            StepKind::Code(_) => code::DEFAULT_TIMEOUT,
+            _ => http::DEFAULT_TIMEOUT,
+        };
+        let input = StepInput {
+            step: step.id.as_str().to_owned(),
+            attempt,
+            idempotency_key: format!("{}-{}-{attempt}", drive.owned.run, step.id.as_str()),
+            timeout: step.timeout.unwrap_or(default),
+            run_vault: state.vault.clone(),
+            vault: vault.clone(),
+            live: (!drive.no_store).then(|| state.live.clone()),
+            clock: self.vault().clock().clone(),
+        };
+        let working = async {
+            match (&step.kind, &state.context) {
+                (StepKind::Code(_), _) => match drive.compiled.script(step) {
+                    Some(script) => {
+                        let globals = state.globals(drive, &script.javascript, attempt);
+                        code::execute(self.sandbox(), &input, globals).await
+                    }
+                    None => input.fail(&lost("the step's script is not there")),
+                },
+                (StepKind::Http(step), Some(context)) => http::execute(&input, step, context).await,
+                _ => input.fail(&lost("this server does not run this kind of step")),
+            }
+        };
+        let result = tokio::select! {
+            result = working => result,
+            () = state.live.cancelled() => return Err(StoreError::LostRun.into()),
+        };
+        let used = serde_json::to_string(&vault.used()).unwrap_or_else(|_| "[]".into());
+        Ok((result, used))
+    }
+
+    async fn store_start(
+        &self,
+        drive: &Drive,
+        step: &Step,
+        position: usize,
+        attempt: u32,
+        at: Timestamp,
+    ) -> Result<(), EngineError> {
+        let mut record = skipped(step, position, at);
+        record.status = StepStatus::Running;
+        record.attempt = attempt.into();
+        record.finished_at = None;
+        let owned = drive.owned;
+        Ok(self.vault().store().record(move |tx| tx.put_step(&owned, &record)).await?)
+    }
+
+    /// Stores an attempt's record; with the run's last step also its end, in the same commit.
+    async fn store_step(
+        &self,
+        drive: &Drive,
+        state: &mut State,
+        record: NewStep,
+    ) -> Result<(), EngineError> {
+        let position = usize::try_from(record.position).unwrap_or(usize::MAX);
+        state.records.truncate(position);
+        state.records.push(record.clone());
+        state.note_output(&record);
+        state.live.push("step", finished(&record));
+        let end = match run::next(drive.compiled.rules(), &state.progress()) {
+            Next::Done(status) => Some(state.end(status, self.vault().now())),
+            _ => None,
+        };
+        let waits = record.wake_at.filter(|_| record.status == StepStatus::Waiting);
+        let unsaved = state.vault.take_unsaved(&drive.context(""))?;
+        let owned = drive.owned;
+        let store = move |tx: &mut RunTx<'_>| {
+            tx.put_step(&owned, &record)?;
+            if let Some(unsaved) = &unsaved {
+                tx.set_run_key(&owned, &unsaved.wrapped_key)?;
+                unsaved.secrets.iter().try_for_each(|secret| tx.put_run_secret(&owned, secret))?;
+            }
+            match (&end, waits) {
+                (Some(end), _) => tx.end_run(&owned, end),
+                (None, Some(wake_at)) => tx.set_waiting(&owned, wake_at),
+                (None, None) => Ok(()),
+            }
+        };
+        Ok(self.vault().store().record(store).await?)
+    }
+
+    async fn finish(
+        &self,
+        drive: &Drive,
+        state: &State,
+        status: RunStatus,
+    ) -> Result<Ended, EngineError> {
+        // A run without steps, or one taken up between its last record and its end.
+        if state.records.len() < drive.compiled.rules().len() || drive.compiled.rules().is_empty() {
+            let (owned, end) = (drive.owned, state.end(status, self.vault().now()));
+            let ended = self.vault().store().record(move |tx| tx.end_run(&owned, &end)).await;
+            match ended {
+                Ok(()) | Err(StoreError::LostRun) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let executed =
+            state.records.iter().rev().find(|record| record.status != StepStatus::Skipped);
+        let output = executed.and_then(|record| record.output.as_ref());
+        let seals = executed.and_then(|record| serde_json::from_str(&record.seals).ok());
+        Ok(Ended {
+            status,
+            output: output.map(|output| output.as_str().into()),
+            seals: seals.unwrap_or_default(),
+            failed: state.failure(),
+        })
+    }
+}
+
+impl Drive {
+    pub(crate) fn context(&self, step: &str) -> StepContext {
+        StepContext {
+            workspace: self.owned.workspace,
+            workflow: self.workflow,
+            run: self.owned.run,
+            step: step.to_owned(),
+            starter: self.starter.clone(),
+        }
+    }
+
+    fn step(&self, position: usize) -> Result<&Step, EngineError> {
+        self.compiled.definition.steps.get(position).ok_or(EngineError::VersionGone)
+    }
+}
+
+impl State {
+    fn progress(&self) -> Vec<Progress> {
+        let progress = |record: &NewStep| Progress {
+            status: record.status,
+            attempt: u32::try_from(record.attempt).unwrap_or(1),
+            wake_at: record.wake_at,
+        };
+        self.records.iter().map(progress).collect()
+    }
+
+    /// Parses trigger and outputs for templates, once a step reads any.
+    fn ensure_context(&mut self, drive: &Drive) {
+        if self.context.is_some() {
+            return;
+        }
+        let parse = |text: &str| Arc::new(serde_json::from_str(text).unwrap_or(Value::Null));
+        let run = json!({ "id": drive.owned.run, "workflow_id": drive.workflow, "attempt": 1 });
+        let mut context = Context::new(parse(&drive.trigger), Arc::new(run));
+        for record in &self.records {
+            if let Some(output) = &record.output {
+                context.set_output(record.step.clone(), parse(output.as_str()));
+            }
+        }
+        self.context = Some(context);
+    }
+
+    fn note_output(&mut self, record: &NewStep) {
+        if let (Some(context), Some(output)) = (&mut self.context, &record.output) {
+            let value = serde_json::from_str(output.as_str()).unwrap_or(Value::Null);
+            context.set_output(record.step.clone(), Arc::new(value));
+        }
+    }
+
+    fn holds(&self, step: &Step) -> Result<bool, StepFailure> {
+        let (Some(condition), Some(context)) = (&step.when, &self.context) else { return Ok(true) };
+        condition
+            .holds(context)
+            .map_err(|error| StepFailure::new(StepErrorCode::TemplateError, error.to_string()))
+    }
+
+    fn globals(&self, drive: &Drive, javascript: &Arc<str>, attempt: u32) -> Globals {
+        let mut steps = String::from("{");
+        for record in &self.records {
+            let Some(output) = &record.output else { continue };
+            if steps.len() > 1 {
+                steps.push(',');
+            }
+            steps.push_str(&Value::from(record.step.as_str()).to_string());
+            steps.push_str(":{\"output\":");
+            steps.push_str(output.as_str());
+            steps.push('}');
+        }
+        steps.push('}');
+        let run =
+            json!({ "id": drive.owned.run, "workflow_id": drive.workflow, "attempt": attempt })
+                .to_string();
+        Globals {
+            javascript: javascript.clone(),
+            trigger: drive.trigger.clone(),
+            steps: steps.into(),
+            run: run.into(),
+        }
+    }
+
+    /// The log of all attempts; masked once more as a whole, so that the type says so.
+    fn logs(&self, earlier: Option<&Masked>, result: &StepResult) -> Masked {
+        if earlier.is_none() && result.logs.is_empty() {
+            return Masked::from_static("[]");
+        }
+        let earlier = earlier.and_then(|text| serde_json::from_str(text.as_str()).ok());
+        let mut lines: Vec<Value> = earlier.unwrap_or_default();
+        lines.extend(result.logs.iter().map(LogLine::to_json));
+        self.vault.masker().json(&Value::Array(lines))
+    }
+
+    fn failure(&self) -> Option<(String, StepErrorCode, String)> {
+        let last = self.records.last().filter(|record| record.status == StepStatus::Failed)?;
+        let message = last.error_message.as_ref().map(|text| text.as_str().to_owned());
+        Some((last.step.clone(), last.error_code?, message.unwrap_or_default()))
+    }
+
+    fn end(&self, status: RunStatus, at: Timestamp) -> RunEnd {
+        let failed = (status == RunStatus::Failed).then(|| self.records.last()).flatten();
+        RunEnd {
+            status,
+            error_code: failed.and_then(|record| record.error_code),
+            error_message: failed.and_then(|record| record.error_message.clone()),
+            error_step: failed.map(|record| record.step.clone()),
+            finished_at: at,
+        }
+    }
+}
+
+fn lost(message: &str) -> StepFailure {
+    StepFailure::new(StepErrorCode::Internal, message)
+}
+
+/// A record of a step that did nothing.
+fn skipped(step: &Step, position: usize, at: Timestamp) -> NewStep {
+    NewStep {
+        position: i64::try_from(position).unwrap_or(i64::MAX),
+        step: step.id.as_str().to_owned(),
+        kind: step.kind.as_str().to_owned(),
+        status: StepStatus::Skipped,
+        attempt: 1,
+        wake_at: None,
+        started_at: at,
+        finished_at: Some(at),
+        input: None,
+        output: None,
+        error_code: None,
+        error_message: None,
+        logs: Masked::from_static("[]"),
+        credentials: "[]".into(),
+        seals: "{}".into(),
+    }
+}
+
+fn failed_record(
+    step: &Step,
+    position: usize,
+    attempt: u32,
+    at: Timestamp,
+    failed: Failed,
+) -> NewStep {
+    NewStep {
+        status: StepStatus::Failed,
+        attempt: attempt.into(),
+        error_code: Some(failed.code),
+        error_message: Some(failed.message),
+        ..skipped(step, position, at)
+    }
+}
+
+fn interrupted(step: &Step, position: usize, attempt: u32, at: Timestamp) -> NewStep {
+    let failed = Failed {
+        code: StepErrorCode::Interrupted,
+        message: Masked::from_static("the server stopped while this step ran"),
+    };
+    failed_record(step, position, attempt, at, failed)
+}
+
+/// The record of an attempt: with attempts left, a failure waits for the next one.
+fn record(
+    step: &Step,
+    position: usize,
+    attempt: u32,
+    (started_at, finished_at): (Timestamp, Timestamp),
+    result: StepResult,
+    credentials: String,
+    logs: Masked,
+) -> NewStep {
+    let mut record = NewStep {
+        attempt: attempt.into(),
+        finished_at: Some(finished_at),
+        input: result.input,
+        logs,
+        credentials,
+        seals: serde_json::to_string(&result.seals).unwrap_or_else(|_| "{}".into()),
+        ..skipped(step, position, started_at)
+    };
+    match result.outcome {
+        Ok(output) => {
+            record.status = StepStatus::Succeeded;
+            record.output = Some(output);
+        }
+        Err(failed) => {
+            let again = attempt < step.retry.attempts && is_transient(failed.code);
+            record.status = if again { StepStatus::Waiting } else { StepStatus::Failed };
+            let delay = step.retry.delay_after(attempt).as_millis();
+            let delay = i64::try_from(delay).unwrap_or(i64::MAX);
+            record.wake_at = again.then(|| finished_at.plus_millis(delay));
+            record.error_code = Some(failed.code);
+            record.error_message = Some(failed.message);
+        }
+    }
+    record
+}
+
+/// Whether another attempt can come out differently.
+fn is_transient(code: StepErrorCode) -> bool {
+    !matches!(code, StepErrorCode::TemplateError | StepErrorCode::ValidationFailed)
+}
+
+fn started(step: &Step, attempt: u32, at: Timestamp) -> String {
+    json!({
+        "id": step.id.as_str(), "kind": step.kind.as_str(), "status": "running",
+        "attempt": attempt, "started_at": at,
+    })
+    .to_string()
+}
+
+fn finished(record: &NewStep) -> String {
+    json!({
+        "id": record.step, "kind": record.kind, "status": record.status.as_str(),
+        "attempt": record.attempt, "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "error": record.error_code.map(|code| json!({ "code": code.as_str() })),
+    })
+    .to_string()
+}

@@ -1,0 +1,88 @@
+//! Step kinds: each file executes one kind and gives what came out, masked.
+
+pub(crate) mod code;
+pub(crate) mod http;
+
+use crate::live::Live;
+use keyward_model::error::StepErrorCode;
+use keyward_model::mask::Masked;
+use keyward_vault::{RunVault, StepFailure, StepVault};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every kind is given.
+pub(crate) struct StepInput {
+    /// The step's id.
+    pub(crate) step: String,
+    /// From 1.
+    pub(crate) attempt: u32,
+    /// The same for each attempt at the same piece of work.
+    pub(crate) idempotency_key: String,
+    /// The time that the attempt has.
+    pub(crate) timeout: Duration,
+    /// The vault's side of the run.
+    pub(crate) run_vault: RunVault,
+    /// The vault's side of the step.
+    pub(crate) vault: StepVault,
+    /// Where log lines go as they happen; none for no-store runs.
+    pub(crate) live: Option<Arc<Live>>,
+    /// The clock.
+    pub(crate) clock: keyward_model::clock::Clock,
+}
+
+/// What an attempt gave off.
+pub(crate) struct StepResult {
+    /// The output as JSON, or the failure.
+    pub(crate) outcome: Result<Masked, Failed>,
+    /// What the step was given, where that is worth showing.
+    pub(crate) input: Option<Masked>,
+    /// Log lines.
+    pub(crate) logs: Vec<LogLine>,
+    /// Placeholders in the output and logs, with the keys that they stand for.
+    pub(crate) seals: BTreeMap<String, String>,
+}
+
+/// A failure with its text masked.
+pub(crate) struct Failed {
+    pub(crate) code: StepErrorCode,
+    pub(crate) message: Masked,
+}
+
+/// One line of a step's log, masked.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLine {
+    pub(crate) at: keyward_model::clock::Timestamp,
+    pub(crate) level: &'static str,
+    pub(crate) message: Masked,
+    pub(crate) attempt: u32,
+}
+
+impl LogLine {
+    /// The line as a JSON object; `message` was masked before it is quoted.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "at": self.at,
+            "level": self.level,
+            "message": self.message.as_str(),
+            "attempt": self.attempt,
+        })
+    }
+}
+
+impl StepInput {
+    /// Masks a failure's text and ends the attempt with it.
+    pub(crate) fn failed(&self, failure: &StepFailure) -> Failed {
+        Failed { code: failure.code, message: self.run_vault.masker().text(&failure.message) }
+    }
+
+    /// An attempt that failed before it gave anything else off.
+    pub(crate) fn fail(&self, failure: &StepFailure) -> StepResult {
+        StepResult {
+            outcome: Err(self.failed(failure)),
+            input: None,
+            logs: Vec::new(),
+            seals: BTreeMap::new(),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The `code` step: a script in the sandbox, whose requests and questions are answered here.
+
+use super::{Failed, LogLine, StepInput, StepResult};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use keyward_model::clock::Timestamp;
+use keyward_model::error::StepErrorCode;
+use keyward_model::mask::Masked;
+use keyward_sandbox::{
+    Ask, CredentialHandle, Derivation as Asked, Event, Failure, FetchRequest, FetchResponse, Level,
+    Limits, Outcome, Redirect, Sandbox, SandboxError, ScriptError, Session, Start,
+};
+use keyward_vault::{Answer, Derivation, Outgoing, StepFailure};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the script sees beside its credentials, as JSON text.
+pub(crate) struct Globals {
+    pub(crate) javascript: Arc<str>,
+    pub(crate) trigger: Arc<str>,
+    pub(crate) steps: Arc<str>,
+    pub(crate) run: Arc<str>,
+}
+
+/// Executes one attempt.
+pub(crate) async fn execute(sandbox: &Sandbox, input: &StepInput, globals: Globals) -> StepResult {
+    let limits = Limits { wall_time: input.timeout, ..Limits::default() };
+    let start = Start {
+        javascript: globals.javascript,
+        trigger: globals.trigger,
+        steps: globals.steps,
+        run: globals.run,
+        item: None,
+        credentials: input.vault.handles().into_iter().map(handle).collect(),
+    };
+    let session = match sandbox.run(start, limits).await {
+        Ok(session) => session,
+        Err(error) => return input.fail(&sandbox_failure(&error)),
+    };
+    let (outcome, logs) = converse(session, input).await;
+    finish(input, outcome, logs).await
+}
+
+/// Answers the script until it ends. Requests run side by side; a question blocks the script anyway.
+async fn converse(mut session: Session, input: &StepInput) -> (Outcome, Vec<LogLine>) {
+    let mut logs = Vec::new();
+    let mut fetches = FuturesUnordered::new();
+    let mut sent = 0u32;
+    loop {
+        tokio::select! {
+            biased;
+            event = session.next() => match event {
+                Event::Log { level, text } => logs.push(log(input, level, &text)),
+                Event::Fetch { id, request } => {
+                    sent += 1;
+                    let idempotency_key = format!("{}-{sent}", input.idempotency_key);
+                    fetches.push(fetch(input, id, request, idempotency_key));
+                }
+                Event::Abort { .. } => {}
+                Event::Ask { id, ask } => session.answer_ask(id, answer(input, ask).await),
+                Event::Finished(outcome) => return (outcome, logs),
+            },
+            Some((id, response)) = fetches.next(), if !fetches.is_empty() => {
+                session.answer_fetch(id, response);
+            }
+        }
+    }
+}
+
+async fn fetch(
+    input: &StepInput,
+    id: u32,
+    request: FetchRequest,
+    idempotency_key: String,
+) -> (u32, Result<FetchResponse, ScriptError>) {
+    let mut headers: Vec<(String, Vec<u8>)> =
+        request.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
+    super::http::add_idempotency_key(&request.method, &mut headers, idempotency_key);
+    let outgoing = Outgoing {
+        method: request.method,
+        url: request.url,
+        headers,
+        body: request.body,
+        follow: request.redirect == Redirect::Follow,
+    };
+    let attach = request.credential.as_deref();
+    let answer = input.vault.send(outgoing, attach, input.timeout).await;
+    let answer = answer.map_err(|failure| script_error(input, &failure)).and_then(|answer| {
+        let redirects = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
+        match redirects && request.redirect == Redirect::Error {
+            true => Err(redirect_refused()),
+            false => Ok(response(answer)),
+        }
+    });
+    (id, answer)
+}
+
+fn response(answer: Answer) -> FetchResponse {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    FetchResponse {
+        status: answer.status,
+        status_text: http::StatusCode::from_u16(answer.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or_default()
+            .to_owned(),
+        url: answer.url,
+        headers: answer.headers.into_iter().map(|(name, value)| (name, text(value))).collect(),
+        body: answer.body,
+        redirected: answer.redirected,
+    }
+}
+
+fn redirect_refused() -> ScriptError {
+    ScriptError {
+        code: "connection_failed".into(),
+        message: "the service redirects, which this request refuses".into(),
+        key: None,
+    }
+}
+
+async fn answer(input: &StepInput, ask: Ask) -> Result<String, ScriptError> {
+    let vault = &input.vault;
+    let answered = match ask {
+        Ask::Expose { key, field } => vault.expose(&key, field.as_deref()).await,
+        Ask::Derive { key, derivation } => {
+            let (field, derivation) = derivation_of(derivation, input.clock.now());
+            vault.derive(&key, field.as_deref(), derivation).await
+        }
+        Ask::VerifyHmac { key, field, message, signature, algorithm, encoding } => {
+            let signature = (signature.as_str(), algorithm.as_str(), encoding.as_str());
+            let verified = vault.verify_hmac(&key, field.as_deref(), &message, signature).await;
+            return verified.map(|valid| valid.to_string()).map_err(|failure| plain(&failure));
+        }
+    };
+    // The frame that carries an exposed value is the one place outside the vault that holds it.
+    answered.map(|value| value.into_frame().to_string()).map_err(|failure| plain(&failure))
+}
+
+fn derivation_of(asked: Asked, issued_at: Timestamp) -> (Option<String>, Derivation) {
+    match asked {
+        Asked::Basic => (None, Derivation::Basic),
+        Asked::Base64 { field } => (field, Derivation::Base64),
+        Asked::Hmac { field, message, algorithm, encoding } => {
+            (field, Derivation::Hmac { message: message.to_vec(), algorithm, encoding })
+        }
+        Asked::Jwt { field, claims, header, algorithm, expires_in } => {
+            let expires_in = u64::from(expires_in);
+            (field, Derivation::Jwt { claims, algorithm, header, issued_at, expires_in })
+        }
+    }
+}
+
+fn script_error(input: &StepInput, failure: &StepFailure) -> ScriptError {
+    let message = input.run_vault.masker().text(&failure.message).as_str().to_owned();
+    ScriptError { message, ..plain(failure) }
+}
+
+fn plain(failure: &StepFailure) -> ScriptError {
+    ScriptError {
+        code: failure.code.as_str().into(),
+        message: failure.message.clone(),
+        key: failure.key.clone(),
+    }
+}
+
+fn log(input: &StepInput, level: Level, text: &str) -> LogLine {
+    let level = match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    };
+    let message = input.run_vault.masker().text(text);
+    let line = LogLine { at: input.clock.now(), level, message, attempt: input.attempt };
+    if let Some(live) = &input.live {
+        let mut event = line.to_json();
+        if let Some(members) = event.as_object_mut() {
+            members.insert("step".into(), input.step.clone().into());
+        }
+        live.push("log", event.to_string());
+    }
+    line
+}
+
+async fn finish(input: &StepInput, outcome: Outcome, logs: Vec<LogLine>) -> StepResult {
+    let masker = input.run_vault.masker();
+    let outcome = match outcome {
+        Outcome::Output(text) => mask_output(input, &text),
+        Outcome::Failed(failure) => {
+            if let Some(key) =
+                failure.key.as_deref().filter(|_| failure.code == "missing_credential")
+            {
+                input.vault.record_undeclared(key).await;
+            }
+            Err(Failed { code: code_of(&failure), message: masker.text(&failure.message) })
+        }
+    };
+    let seals = seals(input, outcome.as_ref().ok(), &logs);
+    StepResult { outcome, input: None, logs, seals }
+}
+
+fn mask_output(input: &StepInput, text: &str) -> Result<Masked, Failed> {
+    let masker = input.run_vault.masker();
+    let value = serde_json::from_str(text).map_err(|_| Failed {
+        code: StepErrorCode::ScriptError,
+        message: Masked::from_static("the script's output is not JSON"),
+    })?;
+    Ok(masker.json(&value))
+}
+
+/// The placeholders that the output and logs show.
+pub(crate) fn seals(
+    input: &StepInput,
+    output: Option<&Masked>,
+    logs: &[LogLine],
+) -> BTreeMap<String, String> {
+    let texts = output.into_iter().chain(logs.iter().map(|line| &line.message));
+    texts.flat_map(|text| input.vault.seals_in(text.as_str())).collect()
+}
+
+fn code_of(failure: &Failure) -> StepErrorCode {
+    StepErrorCode::parse(failure.code).unwrap_or(StepErrorCode::ScriptError)
+}
+
+fn handle(handle: keyward_vault::Handle) -> CredentialHandle {
+    CredentialHandle {
+        key: handle.key,
+        fields: handle.fields,
+        main: handle.main,
+        readable: handle.readable,
+        info: handle.info,
+    }
+}
+
+fn sandbox_failure(error: &SandboxError) -> StepFailure {
+    let code = match error {
+        SandboxError::InputTooLarge => StepErrorCode::ValidationFailed,
+        _ => StepErrorCode::Internal,
+    };
+    StepFailure::new(code, error.to_string())
+}
+
+/// The longest that a code step may take where its definition says nothing.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,166 @@
+//! What the vault holds for one run: the sealing key, the masker, and derivations made in it.
+
+use crate::bytes::Key;
+use crate::derive::Derivation;
+use crate::keys::WorkspaceKeys;
+use crate::placeholder;
+use crate::seal::{self, Aad};
+use crate::step::StepVault;
+use crate::vault::{Vault, VaultError};
+use keyward_model::credential::Sealed;
+use keyward_model::id::{CredentialId, Identifier as _};
+use keyward_model::mask::Masker;
+use keyward_model::policy::StepContext;
+use keyward_store::RunSecret;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A value computed from a secret in this run, by its placeholder.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Derived {
+    pub(crate) credential: CredentialId,
+    pub(crate) key: String,
+    pub(crate) field: String,
+    pub(crate) derivation: Derivation,
+}
+
+/// The vault's side of one run. Cheap to clone.
+#[derive(Clone)]
+pub struct RunVault(pub(crate) Arc<RunState>);
+
+pub(crate) struct RunState {
+    pub(crate) vault: Vault,
+    pub(crate) keys: Arc<WorkspaceKeys>,
+    pub(crate) sealing: Key,
+    pub(crate) masker: Masker,
+    pub(crate) starter_may_run: bool,
+    pub(crate) derived: Mutex<BTreeMap<String, Derived>>,
+    unsaved: Mutex<Vec<(String, Vec<u8>)>>,
+    run_key: Mutex<Option<Vec<u8>>>,
+}
+
+impl Vault {
+    /// Begins or continues a run. `starter_may_run` is asked anew for each run (row 2).
+    pub async fn run(
+        &self,
+        context: &StepContext,
+        starter_may_run: bool,
+    ) -> Result<RunVault, VaultError> {
+        let keys = self.keys(context.workspace).await?;
+        Ok(RunVault(Arc::new(RunState {
+            vault: self.clone(),
+            sealing: keys.run_sealing(context.run),
+            keys,
+            masker: Masker::new(),
+            starter_may_run,
+            derived: Mutex::default(),
+            unsaved: Mutex::default(),
+            run_key: Mutex::default(),
+        })))
+    }
+}
+
+impl RunVault {
+    /// The run's masker, taught by every release.
+    pub fn masker(&self) -> &Masker {
+        &self.0.masker
+    }
+
+    /// Begins a step: resolves each declared key and records what is refused.
+    pub async fn step(
+        &self,
+        context: StepContext,
+        declared: &[String],
+    ) -> Result<StepVault, VaultError> {
+        StepVault::begin(self.clone(), context, declared).await
+    }
+
+    /// What the run must remember of derivations made since the last call: written with the step's
+    /// record, and deleted with the run's key when the run ends. `None` where there is nothing.
+    pub fn take_unsaved(&self, context: &StepContext) -> Result<Option<Unsaved>, VaultError> {
+        let unsaved =
+            std::mem::take(&mut *self.0.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
+        if unsaved.is_empty() {
+            return Ok(None);
+        }
+        let (key, wrapped_key) = self.run_key(context)?;
+        let seal = |(id, content): (String, Vec<u8>)| {
+            let aad = secret_aad(context, &id);
+            let sealed = seal::seal(&key, [0; 16], &aad, &content)?;
+            Ok(RunSecret { id, details: "{}".into(), sealed })
+        };
+        let secrets = unsaved.into_iter().map(seal).collect::<Result<_, VaultError>>()?;
+        Ok(Some(Unsaved { wrapped_key, secrets }))
+    }
+
+    /// Takes up what an earlier owner of the run had saved.
+    pub fn restore(
+        &self,
+        context: &StepContext,
+        wrapped_key: Vec<u8>,
+        saved: &[RunSecret],
+    ) -> Result<(), VaultError> {
+        let key = self.open_run_key(context, &wrapped_key)?;
+        let mut derived = self.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        for secret in saved {
+            let aad = secret_aad(context, &secret.id);
+            let content = seal::open(&key, [0; 16], &aad, secret.sealed.as_bytes())?;
+            let entry = serde_json::from_slice(&content).map_err(|_| VaultError::Unreadable)?;
+            derived.insert(secret.id.clone(), entry);
+        }
+        *self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(wrapped_key);
+        Ok(())
+    }
+
+    /// The run's own key, made at first need.
+    fn run_key(&self, context: &StepContext) -> Result<(Key, Vec<u8>), VaultError> {
+        let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wrapped) = slot.as_ref() {
+            return Ok((self.open_run_key(context, wrapped)?, wrapped.clone()));
+        }
+        let (key, keys) = (Key::random()?, &self.0.keys);
+        let sealed = seal::seal_text(keys, "run-key", context.run.as_bytes(), key.bytes())?;
+        let wrapped = slot.insert(sealed.as_bytes().to_vec()).clone();
+        Ok((key, wrapped))
+    }
+
+    fn open_run_key(&self, context: &StepContext, wrapped: &[u8]) -> Result<Key, VaultError> {
+        let sealed = Sealed::from_bytes(wrapped.to_vec());
+        let bytes = seal::open_text(&self.0.keys, "run-key", context.run.as_bytes(), &sealed)?;
+        Key::from_slice(&bytes).ok_or(VaultError::Unreadable)
+    }
+
+    /// Notes a derivation and gives its placeholder.
+    pub(crate) fn note(&self, entry: Derived) -> String {
+        let state = &self.0;
+        let name = placeholder::compute(
+            &state.sealing,
+            entry.credential,
+            &entry.field,
+            Some(&entry.derivation),
+        );
+        let mut derived = state.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if !derived.contains_key(&name) {
+            let content = serde_json::to_vec(&entry).unwrap_or_default();
+            let mut unsaved = state.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+            unsaved.push((name.clone(), content));
+            derived.insert(name.clone(), entry);
+        }
+        name
+    }
+}
+
+/// Secrets of a run that are not in the database yet, with the key that they are sealed under.
+#[derive(Clone)]
+pub struct Unsaved {
+    /// The run's key, wrapped by the workspace's.
+    pub wrapped_key: Vec<u8>,
+    /// The secrets by placeholder.
+    pub secrets: Vec<RunSecret>,
+}
+
+fn secret_aad(context: &StepContext, id: &str) -> Aad {
+    let mut aad = Aad::new("keyward/run-secret/v1");
+    aad.part(context.workspace.as_bytes()).part(context.run.as_bytes()).part(id.as_bytes());
+    aad
+}

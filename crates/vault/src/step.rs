@@ -1,0 +1,666 @@
+//! What the vault holds for one attempt of one step: its grants, what was opened, and what was used.
+
+use crate::derive::{Derivation, DeriveError, verify_hmac};
+use crate::placeholder::{self, Known};
+use crate::run::{Derived, RunVault};
+use crate::seal;
+use crate::secret::{Exposed, Secret};
+use crate::vault::{Vault, VaultError};
+use keyward_egress::Client;
+use keyward_model::audit::{Action, Event};
+use keyward_model::credential::{CodeAccess, Credential, CredentialVersion, Status};
+use keyward_model::destination::{Destination, Place};
+use keyward_model::error::StepErrorCode;
+use keyward_model::id::CredentialId;
+use keyward_model::mask::Masker;
+use keyward_model::policy::{Asked, Grant, Permit, Refusal, Refused, StepContext};
+use keyward_store::{AuditReceipt, Audited, Tx};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
+
+/// How many signatures one step may check.
+const MAX_VERIFICATIONS: u32 = 100;
+
+/// Why a step cannot have what it asked for. The message holds no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StepFailure {
+    /// The stable code.
+    pub code: StepErrorCode,
+    /// For people.
+    pub message: String,
+    /// The key, where a credential is missing or unusable.
+    pub key: Option<String>,
+}
+
+impl StepFailure {
+    /// A failure without a key.
+    pub fn new(code: StepErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), key: None }
+    }
+
+    fn of_key(code: StepErrorCode, key: &str, message: String) -> Self {
+        Self { code, message, key: Some(key.to_owned()) }
+    }
+}
+
+/// One credential that a step used, for its record.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct UsedCredential {
+    /// The key.
+    pub key: String,
+    /// The credential.
+    pub credential_id: CredentialId,
+    /// Its version.
+    pub version: i64,
+    /// Scheme, host and port that it went to; null where it was handed to code.
+    pub destination: Option<String>,
+    /// `sealed` or `exposed`.
+    pub access: &'static str,
+}
+
+/// What a code step is given of a credential: placeholders, plain fields, and how it is bound.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    /// The key.
+    pub key: String,
+    /// Secret fields as placeholders and plain ones as they are; without secret ones where readable.
+    pub fields: BTreeMap<String, String>,
+    /// Names of the secret fields.
+    pub secret: Vec<String>,
+    /// The field that `credential("KEY")` means.
+    pub main: Option<String>,
+    /// Whether code gets the value itself, by asking for it.
+    pub readable: bool,
+    /// Type, hosts and expiry, as `credential.info` shows them.
+    pub info: serde_json::Value,
+}
+
+/// A field of a granted credential, perhaps computed from.
+pub(crate) struct Reference {
+    key: String,
+    field: String,
+    derivation: Option<Derivation>,
+}
+
+/// The vault's side of one attempt of one step. Cheap to clone.
+#[derive(Clone)]
+pub struct StepVault(Arc<Inner>);
+
+struct Inner {
+    run: RunVault,
+    context: StepContext,
+    grants: BTreeMap<String, Grant>,
+    refusals: BTreeMap<String, Refusal>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Audited uses: credential and origin.
+    audited: HashMap<(CredentialId, String), Arc<Released>>,
+    versions: HashMap<CredentialId, Arc<CredentialVersion>>,
+    used: Vec<UsedCredential>,
+    verifications: u32,
+    missed: Vec<String>,
+}
+
+/// A permit with the receipt of its record: what opening asks for.
+struct Released {
+    permit: Permit<keyward_model::policy::Use>,
+    receipt: Arc<AuditReceipt>,
+}
+
+impl StepVault {
+    pub(crate) async fn begin(
+        run: RunVault,
+        context: StepContext,
+        declared: &[String],
+    ) -> Result<Self, VaultError> {
+        let (mut grants, mut refusals) = (BTreeMap::new(), BTreeMap::new());
+        if !declared.is_empty() {
+            for (key, outcome) in resolve(&run, &context, declared).await? {
+                match outcome {
+                    Ok(grant) => drop(grants.insert(key, grant)),
+                    Err(refusal) => drop(refusals.insert(key, refusal)),
+                }
+            }
+        }
+        let step =
+            Self(Arc::new(Inner { run, context, grants, refusals, state: Mutex::default() }));
+        let refused = step.0.refusals.iter().map(|(key, refusal)| step.refusal(key, *refusal));
+        step.record_refusals(refused.collect()).await;
+        Ok(step)
+    }
+
+    /// What a code step is given for each key that it was granted.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.0.grants.values().map(|grant| self.handle(grant.credential())).collect()
+    }
+
+    fn handle(&self, credential: &Credential) -> Handle {
+        let readable = credential.code_access == CodeAccess::Readable;
+        let mut fields = credential.details.plain.clone();
+        if !readable {
+            let secret = credential.details.secret.iter();
+            fields.extend(
+                secret.map(|name| (name.clone(), self.placeholder(credential.id, name, None))),
+            );
+        }
+        let (hosts, ..) = credential.policy.lists();
+        Handle {
+            key: credential.key.clone(),
+            fields,
+            secret: credential.details.secret.clone(),
+            main: credential.main_field().map(str::to_owned),
+            readable,
+            info: serde_json::json!({
+                "type": credential.kind.as_str(),
+                "hosts": hosts,
+                "expires_at": credential.expires_at,
+            }),
+        }
+    }
+
+    /// The grant of a key, or the failure that the step is told.
+    pub(crate) fn grant(&self, key: &str) -> Result<&Grant, StepFailure> {
+        self.0.grants.get(key).ok_or_else(|| match self.0.refusals.get(key) {
+            Some(refusal) if refusal.code == StepErrorCode::CredentialUnusable => unusable(key),
+            _ => self.missing(key),
+        })
+    }
+
+    /// The one text for whatever keeps a step from a key.
+    fn missing(&self, key: &str) -> StepFailure {
+        let message =
+            format!("no credential \"{key}\" is available to workflow {}", self.0.context.workflow);
+        StepFailure::of_key(StepErrorCode::MissingCredential, key, message)
+    }
+
+    /// Records that code asked for a key that its step does not declare, once for each key.
+    pub async fn record_undeclared(&self, key: &str) {
+        let known = self.0.grants.contains_key(key) || self.0.refusals.contains_key(key);
+        let first = {
+            let mut state = self.state();
+            let first = !state.missed.iter().any(|missed| missed == key) && state.missed.len() < 64;
+            if first {
+                state.missed.push(key.to_owned());
+            }
+            first
+        };
+        if !known && first {
+            let reason = Refusal { code: StepErrorCode::MissingCredential, reason: "undeclared" };
+            self.record_refusals(vec![self.refusal(key, reason)]).await;
+        }
+    }
+
+    /// Hands a readable value to code, audited as exposed.
+    pub async fn expose(&self, key: &str, field: Option<&str>) -> Result<Exposed, StepFailure> {
+        let grant = self.grant(key)?;
+        let field = self.field(grant, field)?;
+        let secret = self.open_exposed(grant, &field).await?;
+        let text = secret.expose_text().ok_or_else(|| unusable(key))?;
+        Ok(Exposed::new(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Computes from a value: gives a placeholder, or for a readable credential the result itself.
+    pub async fn derive(
+        &self,
+        key: &str,
+        field: Option<&str>,
+        derivation: Derivation,
+    ) -> Result<Exposed, StepFailure> {
+        derivation.check().map_err(|error| derive_failure(&error))?;
+        let grant = self.grant(key)?;
+        let field = self.field(grant, field)?;
+        let credential = grant.credential();
+        if credential.code_access == CodeAccess::Sealed {
+            let (id, key) = (credential.id, key.to_owned());
+            let name = self.0.run.note(Derived { credential: id, key, field, derivation });
+            return Ok(Exposed::new(Zeroizing::new(name)));
+        }
+        let secret = self.open_exposed(grant, &field).await?;
+        let value = apply(credential, &derivation, &secret)?;
+        self.teach(credential, &format!("{field}/derived"), value.expose(), None);
+        let text = value.expose_text().ok_or_else(|| unusable(key))?;
+        Ok(Exposed::new(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Checks an HMAC in constant time; code learns yes or no.
+    pub async fn verify_hmac(
+        &self,
+        key: &str,
+        field: Option<&str>,
+        message: &[u8],
+        signature: (&str, &str, &str),
+    ) -> Result<bool, StepFailure> {
+        let (signature, algorithm, encoding) = signature;
+        let grant = self.grant(key)?;
+        let field = self.field(grant, field)?;
+        self.count_verification()?;
+        let vault = self.vault();
+        let permit = grant.verify(vault.fresh(), vault.now());
+        let permit = self.allowed(permit).await?;
+        let receipt = self.audit(vec![permit.event().clone()]).await?;
+        let secret = self.open(&permit, &receipt, &field).await?;
+        verify_hmac(secret.expose(), message, signature, algorithm, encoding)
+            .map_err(|error| derive_failure(&error))
+    }
+
+    /// The credentials used so far.
+    pub fn used(&self) -> Vec<UsedCredential> {
+        self.state().used.clone()
+    }
+
+    /// Which of this step's placeholders stand in a text, with the keys that they stand for.
+    pub fn seals_in(&self, text: &str) -> BTreeMap<String, String> {
+        if !text.contains(placeholder::PREFIX) {
+            return BTreeMap::new();
+        }
+        let all = self
+            .references()
+            .into_iter()
+            .map(|reference| (self.placeholder_of(&reference), reference.key));
+        all.filter(|(name, _)| text.contains(name.as_str())).collect()
+    }
+
+    // What the broker needs of a step.
+
+    pub(crate) fn egress(&self) -> &Client {
+        self.vault().egress()
+    }
+
+    pub(crate) fn pool(&self) -> String {
+        self.0.context.workspace.to_string()
+    }
+
+    pub(crate) fn masker(&self) -> &Masker {
+        self.0.run.masker()
+    }
+
+    pub(crate) fn placeholder(
+        &self,
+        credential: CredentialId,
+        field: &str,
+        derivation: Option<&Derivation>,
+    ) -> String {
+        placeholder::compute(&self.0.run.0.sealing, credential, field, derivation)
+    }
+
+    /// Every placeholder that this step may use, by number.
+    pub(crate) fn known(&self) -> Known {
+        let mut known = Known::default();
+        for (number, reference) in self.references().iter().enumerate() {
+            known.insert(&self.placeholder_of(reference), number);
+        }
+        known
+    }
+
+    pub(crate) fn holds_placeholder(&self, text: &[u8]) -> bool {
+        let known = self.known();
+        !known.search(text).is_empty() || known.search_encoded(text)
+    }
+
+    /// Rows 7 to 10 for one request, then the values: each placeholder number with its places.
+    pub(crate) async fn release(
+        &self,
+        to: &Destination,
+        wanted: &[(usize, Vec<Place>)],
+        operator_allows: bool,
+    ) -> Result<HashMap<usize, Secret>, StepFailure> {
+        let references = self.references();
+        let mut by_key: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+        for (number, places) in wanted {
+            let reference = references.get(*number).ok_or_else(internal)?;
+            by_key.entry(&reference.key).or_default().extend(places);
+        }
+        let mut fresh = Vec::new();
+        for (key, places) in by_key {
+            let vault = self.vault();
+            let grant = self.grant(key)?;
+            let permit = grant.use_at(vault.fresh(), vault.now(), to, &places, operator_allows);
+            let permit = self.allowed(permit).await?;
+            let audited = (permit.credential().id, to.origin());
+            if !self.state().audited.contains_key(&audited) {
+                fresh.push((audited, permit));
+            }
+        }
+        self.audit_uses(fresh).await?;
+        let mut values = HashMap::new();
+        for (number, _) in wanted {
+            let reference = references.get(*number).ok_or_else(internal)?;
+            values.insert(*number, self.open_reference(reference, to).await?);
+        }
+        Ok(values)
+    }
+
+    /// Records a placeholder that stood where it must not.
+    pub(crate) async fn record_misplaced(&self, reason: &'static str, to: Option<String>) {
+        let refusal = Refusal { code: StepErrorCode::CredentialNotAllowedHere, reason };
+        let keys: Vec<&String> = self.0.grants.keys().collect();
+        let key = match keys.as_slice() {
+            [only] => only.as_str(),
+            _ => "",
+        };
+        let mut refused = self.refusal(key, refusal);
+        refused.event.destination = to;
+        self.record_refusals(vec![refused]).await;
+    }
+
+    fn vault(&self) -> &Vault {
+        &self.0.run.0.vault
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let mut all: Vec<Reference> = Vec::new();
+        for (key, grant) in &self.0.grants {
+            let fields = grant.credential().details.secret.iter();
+            all.extend(fields.map(|field| Reference {
+                key: key.clone(),
+                field: field.clone(),
+                derivation: None,
+            }));
+        }
+        let derived = self.0.run.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        let granted = |entry: &&Derived| {
+            let grant = self.0.grants.get(&entry.key);
+            grant.is_some_and(|grant| grant.credential().id == entry.credential)
+        };
+        all.extend(derived.values().filter(granted).map(|entry| Reference {
+            key: entry.key.clone(),
+            field: entry.field.clone(),
+            derivation: Some(entry.derivation.clone()),
+        }));
+        all
+    }
+
+    fn placeholder_of(&self, reference: &Reference) -> String {
+        let id = self.0.grants.get(&reference.key).map(|grant| grant.credential().id);
+        id.map(|id| self.placeholder(id, &reference.field, reference.derivation.as_ref()))
+            .unwrap_or_default()
+    }
+
+    fn field(&self, grant: &Grant, field: Option<&str>) -> Result<String, StepFailure> {
+        let credential = grant.credential();
+        let name = field.or_else(|| credential.main_field());
+        let known = name.filter(|name| credential.details.secret.iter().any(|f| f == name));
+        known.map(str::to_owned).ok_or_else(|| {
+            let message = format!("credential \"{}\" has no such secret field", credential.key);
+            StepFailure::of_key(StepErrorCode::MissingCredential, &credential.key, message)
+        })
+    }
+
+    async fn open_reference(
+        &self,
+        reference: &Reference,
+        to: &Destination,
+    ) -> Result<Secret, StepFailure> {
+        let grant = self.grant(&reference.key)?;
+        let credential = grant.credential();
+        let released = self.state().audited.get(&(credential.id, to.origin())).cloned();
+        let released = released.ok_or_else(internal)?;
+        let secret = self.open(&released.permit, &released.receipt, &reference.field).await?;
+        let name = self.placeholder_of(reference);
+        let plain = self.placeholder(credential.id, &reference.field, None);
+        self.teach(credential, &reference.field, secret.expose(), Some(&plain));
+        let Some(derivation) = &reference.derivation else { return Ok(secret) };
+        let value = apply(credential, derivation, &secret)?;
+        self.teach(credential, &name, value.expose(), Some(&name));
+        Ok(value)
+    }
+
+    async fn open_exposed(&self, grant: &Grant, field: &str) -> Result<Secret, StepFailure> {
+        let vault = self.vault();
+        let permit = self.allowed(grant.expose(vault.fresh(), vault.now())).await?;
+        let receipt = self.audit(vec![permit.event().clone()]).await?;
+        let secret = self.open(&permit, &receipt, field).await?;
+        let credential = grant.credential();
+        let name = self.placeholder(credential.id, field, None);
+        self.teach(credential, field, secret.expose(), Some(&name));
+        self.note_use(credential, None, "exposed");
+        Ok(secret)
+    }
+
+    async fn open<P>(
+        &self,
+        permit: &Permit<P>,
+        receipt: &AuditReceipt,
+        field: &str,
+    ) -> Result<Secret, StepFailure> {
+        let credential = permit.credential();
+        let row = match self.version(credential).await {
+            Ok(row) => row,
+            Err(error) => return Err(self.broken(credential, &error).await),
+        };
+        match seal::open_field(&self.0.run.0.keys, permit, receipt, &row, field) {
+            Ok(secret) => Ok(secret),
+            Err(error) => Err(self.broken(credential, &error).await),
+        }
+    }
+
+    async fn version(&self, credential: &Credential) -> Result<Arc<CredentialVersion>, VaultError> {
+        if let Some(row) = self.state().versions.get(&credential.id) {
+            return Ok(row.clone());
+        }
+        let (workspace, id, version) = (credential.workspace, credential.id, credential.version);
+        let row =
+            self.vault().store().read(move |tx| tx.credential_version(workspace, id, version));
+        let row = Arc::new(row.await?.ok_or(VaultError::Unreadable)?);
+        self.state().versions.insert(id, row.clone());
+        Ok(row)
+    }
+
+    fn teach(&self, credential: &Credential, field: &str, value: &[u8], name: Option<&str>) {
+        let cached = (credential.id.to_string(), credential.version, field.to_owned());
+        let needles = self.vault().needles(cached, value);
+        self.masker().learn(needles, name.unwrap_or("***"));
+    }
+
+    fn note_use(&self, credential: &Credential, destination: Option<String>, access: &'static str) {
+        let used = UsedCredential {
+            key: credential.key.clone(),
+            credential_id: credential.id,
+            version: credential.version,
+            destination,
+            access,
+        };
+        let mut state = self.state();
+        if !state.used.contains(&used) {
+            state.used.push(used);
+        }
+    }
+
+    fn count_verification(&self) -> Result<(), StepFailure> {
+        let mut state = self.state();
+        state.verifications += 1;
+        if state.verifications <= MAX_VERIFICATIONS {
+            return Ok(());
+        }
+        let message = format!("a step may check at most {MAX_VERIFICATIONS} signatures");
+        Err(StepFailure::new(StepErrorCode::ValidationFailed, message))
+    }
+
+    fn refusal(&self, key: &str, refusal: Refusal) -> Refused {
+        let vault = self.vault();
+        self.0.context.refused(vault.fresh(), vault.now(), Action::CredentialUsed, refusal, key)
+    }
+
+    /// A permit, or its refusal recorded and told.
+    async fn allowed<P>(
+        &self,
+        permit: Result<Permit<P>, Refused>,
+    ) -> Result<Permit<P>, StepFailure> {
+        let refused = match permit {
+            Ok(permit) => return Ok(permit),
+            Err(refused) => refused,
+        };
+        let key = refused.event.key.clone().unwrap_or_default();
+        let Refusal { code, reason } = refused.refusal;
+        let to = refused.event.destination.clone();
+        self.record_refusals(vec![refused]).await;
+        Err(match code {
+            StepErrorCode::CredentialUnusable => unusable(&key),
+            _ => not_allowed(&key, reason, to.as_deref()),
+        })
+    }
+
+    async fn record_refusals(&self, refused: Vec<Refused>) {
+        if refused.is_empty() {
+            return;
+        }
+        let events: Vec<Event> = refused.into_iter().map(|refused| *refused.event).collect();
+        // A refusal stands whether or not it could be recorded; the next release would fail anyway.
+        if let Err(failure) = self.audit(events).await {
+            tracing::warn!(run = %self.0.context.run, error = %failure, "refusal not recorded");
+        }
+    }
+
+    async fn audit_uses(
+        &self,
+        fresh: Vec<((CredentialId, String), Permit<keyward_model::policy::Use>)>,
+    ) -> Result<(), StepFailure> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let events = fresh.iter().map(|(_, permit)| permit.event().clone()).collect();
+        let receipt = Arc::new(self.audit(events).await?);
+        for (audited, permit) in fresh {
+            self.note_use(permit.credential(), Some(audited.1.clone()), "sealed");
+            let released = Released { permit, receipt: receipt.clone() };
+            self.state().audited.insert(audited, Arc::new(released));
+        }
+        Ok(())
+    }
+
+    /// Row 10: durable, or nothing is released.
+    async fn audit(&self, events: Vec<Event>) -> Result<AuditReceipt, StepFailure> {
+        let write = move |_: &mut Tx<'_>| Ok(Audited::new((), events.clone()));
+        match self.vault().store().write(write).await {
+            Ok(((), receipt)) => Ok(receipt),
+            Err(error) => {
+                tracing::error!(run = %self.0.context.run, %error, "use not recorded");
+                let message = "the use could not be recorded, so the value was not released";
+                Err(StepFailure::new(StepErrorCode::AuditUnavailable, message))
+            }
+        }
+    }
+
+    /// Marks a credential that does not open, and tells the step.
+    async fn broken(&self, credential: &Credential, error: &VaultError) -> StepFailure {
+        tracing::error!(credential = %credential.id, %error, "credential does not open");
+        let reason = Refusal { code: StepErrorCode::CredentialUnusable, reason: "unreadable" };
+        let mut refused = self.refusal(&credential.key, reason);
+        refused.event.credential = Some(credential.id);
+        if credential.status != Status::Error {
+            self.mark_unreadable(credential).await;
+        }
+        self.record_refusals(vec![refused]).await;
+        unusable(&credential.key)
+    }
+
+    async fn mark_unreadable(&self, credential: &Credential) {
+        let vault = self.vault();
+        let (mut head, expected) = (credential.clone(), credential.revision);
+        head.status = Status::Error;
+        head.status_reason = Some("unreadable".into());
+        head.revision += 1;
+        let event = Event::new(
+            vault.fresh(),
+            head.workspace,
+            vault.now(),
+            keyward_model::actor::Actor::system(),
+            Action::CredentialUpdated,
+        );
+        let event = Event {
+            credential: Some(head.id),
+            key: Some(head.key.clone()),
+            reason: "unreadable".into(),
+            ..event
+        };
+        let head = self.0.run.0.keys.sign(head);
+        let write = move |tx: &mut Tx<'_>| {
+            tx.update_credential(&head, expected)?;
+            Ok(Audited::new((), vec![event.clone()]))
+        };
+        if let Err(error) = vault.store().write(write).await {
+            tracing::warn!(credential = %credential.id, %error, "status not written");
+        }
+    }
+}
+
+/// Rows 1 to 6 for each key: one read for all, tags checked.
+async fn resolve(
+    run: &RunVault,
+    context: &StepContext,
+    declared: &[String],
+) -> Result<Vec<(String, Result<Grant, Refusal>)>, VaultError> {
+    let (workspace, workflow) = (context.workspace, context.workflow);
+    let keys = declared.to_vec();
+    let read = run.0.vault.store().read(move |tx| {
+        let allowlist = tx.allowlist(workspace, workflow)?;
+        let rows = keys
+            .into_iter()
+            .map(|key| Ok((key.clone(), tx.credentials_by_key(workspace, &key)?)))
+            .collect::<Result<Vec<_>, keyward_store::StoreError>>()?;
+        Ok((allowlist, rows))
+    });
+    let (allowlist, rows) = read.await?;
+    // A row that somebody else wrote counts as absent, and absence never widens.
+    let allowlist = allowlist.and_then(|row| run.0.keys.verify(row).ok());
+    let mut outcomes = Vec::new();
+    for (key, rows) in rows {
+        let candidates: Result<Vec<Credential>, _> =
+            rows.into_iter().map(|row| run.0.keys.verify(row)).collect();
+        let outcome = match candidates {
+            Ok(candidates) => Asked {
+                context,
+                key: &key,
+                starter_may_run: run.0.starter_may_run,
+                allowlist: allowlist.as_ref(),
+                declared: true,
+                candidates,
+            }
+            .grant(),
+            Err(_) => Err(Refusal { code: StepErrorCode::CredentialUnusable, reason: "tampered" }),
+        };
+        outcomes.push((key, outcome));
+    }
+    Ok(outcomes)
+}
+
+fn apply(
+    credential: &Credential,
+    derivation: &Derivation,
+    secret: &Secret,
+) -> Result<Secret, StepFailure> {
+    let username = credential.details.plain.get("username").map(String::as_str);
+    let value = derivation.apply(username.unwrap_or_default(), secret.expose());
+    value.map(Secret::new).map_err(|error| derive_failure(&error))
+}
+
+fn derive_failure(error: &DeriveError) -> StepFailure {
+    StepFailure::new(StepErrorCode::ValidationFailed, error.to_string())
+}
+
+fn unusable(key: &str) -> StepFailure {
+    let message = format!("credential \"{key}\" cannot be used; its page says why");
+    StepFailure::of_key(StepErrorCode::CredentialUnusable, key, message)
+}
+
+fn not_allowed(key: &str, reason: &str, to: Option<&str>) -> StepFailure {
+    let message = match (reason, to) {
+        ("sealed", _) => format!("credential \"{key}\" is sealed: code cannot read it"),
+        (reason, Some(to)) => format!("credential \"{key}\" may not go to {to} ({reason})"),
+        (reason, None) => format!("credential \"{key}\" may not be used like this ({reason})"),
+    };
+    StepFailure::of_key(StepErrorCode::CredentialNotAllowedHere, key, message)
+}
+
+fn internal() -> StepFailure {
+    StepFailure::new(StepErrorCode::Internal, "the server lost track of a sealed value")
+}
