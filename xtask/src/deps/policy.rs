@@ -28,6 +28,7 @@ pub(super) const DUPLICATES: &[(&str, &str)] = &[
     ("phf_shared", "phf"),
     ("rand", "phf_generator 0.11 of swc; postgres-protocol"),
     ("rand_core", "rand"),
+    ("sha1", "swc is behind what scripts are given for their digests"),
     ("syn", "build time only: half of the macros have moved to 3"),
     ("synstructure", "build time only: syn"),
     ("untrusted", "aws-lc-rs is behind rustls-webpki"),
