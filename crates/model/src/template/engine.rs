@@ -6,25 +6,108 @@ use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters, tests};
 use std::sync::LazyLock;
 
-/// The functions that an expression may call.
-pub(super) const FUNCTIONS: &[&str] = &["range"];
+/// Lists names with what they stand for, and makes of that the list of the names and the function
+/// that hands them to MiniJinja.
+macro_rules! offered {
+    ($(#[$doc:meta])* $list:ident by $add:ident with $method:ident: $($name:literal $target:expr,)*) => {
+        $(#[$doc])*
+        pub(super) const $list: &[&str] = &[$($name),*];
 
-/// The filters that an expression may use.
-pub(super) const FILTERS: &[&str] = &[
-    "abs", "attr", "bool", "capitalize", "chain", "count", "d", "default", "dictsort", "e",
-    "escape", "first", "float", "groupby", "int", "items", "join", "last", "length", "lines",
-    "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round",
-    "select", "selectattr", "sort", "split", "string", "sum", "title", "tojson", "trim", "unique",
-    "upper", "urlencode", "zip",
-];
+        fn $add(engine: &mut Environment<'static>) {
+            $(engine.$method($name, $target);)*
+        }
+    };
+}
 
-/// The tests that may follow `is`.
-pub(super) const TESTS: &[&str] = &[
-    "boolean", "defined", "divisibleby", "endingwith", "eq", "equalto", "even", "false", "float",
-    "ge", "greaterthan", "gt", "int", "integer", "iterable", "le", "lessthan", "lower", "lt",
-    "mapping", "ne", "none", "number", "odd", "sequence", "startingwith", "string", "true",
-    "undefined", "upper",
-];
+offered! {
+    /// The functions that an expression may call.
+    FUNCTIONS by add_functions with add_function:
+    "range" range,
+}
+
+offered! {
+    /// The filters that an expression may use.
+    FILTERS by add_filters with add_filter:
+    "abs" filters::abs,
+    "attr" filters::attr,
+    "bool" filters::bool,
+    "capitalize" filters::capitalize,
+    "chain" filters::chain,
+    "count" filters::length,
+    "d" filters::default,
+    "default" filters::default,
+    "dictsort" filters::dictsort,
+    "e" filters::escape,
+    "escape" filters::escape,
+    "first" filters::first,
+    "float" filters::float,
+    "groupby" filters::groupby,
+    "int" filters::int,
+    "items" filters::items,
+    "join" join,
+    "last" filters::last,
+    "length" filters::length,
+    "lines" filters::lines,
+    "list" filters::list,
+    "lower" filters::lower,
+    "map" map,
+    "max" filters::max,
+    "min" filters::min,
+    "reject" filters::reject,
+    "rejectattr" filters::rejectattr,
+    "replace" replace,
+    "reverse" filters::reverse,
+    "round" filters::round,
+    "select" filters::select,
+    "selectattr" filters::selectattr,
+    "sort" filters::sort,
+    "split" filters::split,
+    "string" string,
+    "sum" sum,
+    "title" filters::title,
+    "tojson" to_json_text,
+    "trim" filters::trim,
+    "unique" filters::unique,
+    "upper" filters::upper,
+    "urlencode" urlencode,
+    "zip" filters::zip,
+}
+
+offered! {
+    /// The tests that may follow `is`. `in` is left out: with `select` it would compare every item
+    /// with every other.
+    TESTS by add_tests with add_test:
+    "boolean" tests::is_boolean,
+    "defined" tests::is_defined,
+    "divisibleby" tests::is_divisibleby,
+    "endingwith" tests::is_endingwith,
+    "eq" tests::is_eq,
+    "equalto" tests::is_eq,
+    "even" tests::is_even,
+    "false" tests::is_false,
+    "float" tests::is_float,
+    "ge" tests::is_ge,
+    "greaterthan" tests::is_gt,
+    "gt" tests::is_gt,
+    "int" tests::is_integer,
+    "integer" tests::is_integer,
+    "iterable" tests::is_iterable,
+    "le" tests::is_le,
+    "lessthan" tests::is_lt,
+    "lower" tests::is_lower,
+    "lt" tests::is_lt,
+    "mapping" tests::is_mapping,
+    "ne" tests::is_ne,
+    "none" tests::is_none,
+    "number" tests::is_number,
+    "odd" tests::is_odd,
+    "sequence" tests::is_sequence,
+    "startingwith" tests::is_startingwith,
+    "string" tests::is_string,
+    "true" tests::is_true,
+    "undefined" tests::is_undefined,
+    "upper" tests::is_upper,
+}
 
 /// Filters that `map` may apply to each item: those that take nothing else and make no more.
 const MAPPABLE: &[&str] = &[
@@ -44,101 +127,13 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     engine.set_fuel(Some(FUEL));
     engine.set_debug(false);
+    engine.add_function("_mul", multiply);
+    engine.add_function("_cat", concatenate);
     add_functions(&mut engine);
     add_filters(&mut engine);
     add_tests(&mut engine);
     engine
 });
-
-fn add_functions(engine: &mut Environment<'static>) {
-    engine.add_function("range", range);
-    engine.add_function("_mul", multiply);
-    engine.add_function("_cat", concatenate);
-}
-
-fn add_filters(engine: &mut Environment<'static>) {
-    engine.add_filter("abs", filters::abs);
-    engine.add_filter("attr", filters::attr);
-    engine.add_filter("bool", filters::bool);
-    engine.add_filter("capitalize", filters::capitalize);
-    engine.add_filter("chain", filters::chain);
-    engine.add_filter("count", filters::length);
-    engine.add_filter("d", filters::default);
-    engine.add_filter("default", filters::default);
-    engine.add_filter("dictsort", filters::dictsort);
-    engine.add_filter("e", filters::escape);
-    engine.add_filter("escape", filters::escape);
-    engine.add_filter("first", filters::first);
-    engine.add_filter("float", filters::float);
-    engine.add_filter("groupby", filters::groupby);
-    engine.add_filter("int", filters::int);
-    engine.add_filter("items", filters::items);
-    engine.add_filter("join", join);
-    engine.add_filter("last", filters::last);
-    engine.add_filter("length", filters::length);
-    engine.add_filter("lines", filters::lines);
-    engine.add_filter("list", filters::list);
-    engine.add_filter("lower", filters::lower);
-    engine.add_filter("map", map);
-    engine.add_filter("max", filters::max);
-    engine.add_filter("min", filters::min);
-    engine.add_filter("reject", filters::reject);
-    engine.add_filter("rejectattr", filters::rejectattr);
-    engine.add_filter("replace", replace);
-    engine.add_filter("reverse", filters::reverse);
-    engine.add_filter("round", filters::round);
-    engine.add_filter("select", filters::select);
-    engine.add_filter("selectattr", filters::selectattr);
-    engine.add_filter("sort", filters::sort);
-    engine.add_filter("split", filters::split);
-    engine.add_filter("string", string);
-    engine.add_filter("sum", sum);
-    engine.add_filter("title", filters::title);
-    engine.add_filter("tojson", to_json_text);
-    engine.add_filter("trim", filters::trim);
-    engine.add_filter("unique", filters::unique);
-    engine.add_filter("upper", filters::upper);
-    engine.add_filter("urlencode", urlencode);
-    engine.add_filter("zip", filters::zip);
-}
-
-/// `in` is left out: with `select` it would compare every item with every other.
-fn add_tests(engine: &mut Environment<'static>) {
-    engine.add_test("boolean", tests::is_boolean);
-    engine.add_test("defined", tests::is_defined);
-    engine.add_test("divisibleby", tests::is_divisibleby);
-    engine.add_test("endingwith", tests::is_endingwith);
-    for name in ["eq", "equalto"] {
-        engine.add_test(name, tests::is_eq);
-    }
-    engine.add_test("even", tests::is_even);
-    engine.add_test("false", tests::is_false);
-    engine.add_test("float", tests::is_float);
-    engine.add_test("ge", tests::is_ge);
-    for name in ["gt", "greaterthan"] {
-        engine.add_test(name, tests::is_gt);
-    }
-    for name in ["int", "integer"] {
-        engine.add_test(name, tests::is_integer);
-    }
-    engine.add_test("iterable", tests::is_iterable);
-    engine.add_test("le", tests::is_le);
-    engine.add_test("lower", tests::is_lower);
-    for name in ["lt", "lessthan"] {
-        engine.add_test(name, tests::is_lt);
-    }
-    engine.add_test("mapping", tests::is_mapping);
-    engine.add_test("ne", tests::is_ne);
-    engine.add_test("none", tests::is_none);
-    engine.add_test("number", tests::is_number);
-    engine.add_test("odd", tests::is_odd);
-    engine.add_test("sequence", tests::is_sequence);
-    engine.add_test("startingwith", tests::is_startingwith);
-    engine.add_test("string", tests::is_string);
-    engine.add_test("true", tests::is_true);
-    engine.add_test("undefined", tests::is_undefined);
-    engine.add_test("upper", tests::is_upper);
-}
 
 /// A refusal without any value in it.
 fn refuse(detail: &'static str) -> Error {
@@ -282,4 +277,43 @@ pub(super) fn import(
     budget: &mut Budget,
 ) -> Result<Value, Error> {
     value.map_or(Ok(Value::UNDEFINED), |value| from_json(value, budget))
+}
+
+#[cfg(test)]
+mod names {
+    use super::*;
+
+    #[test]
+    fn every_name_that_is_offered_is_there() {
+        let unknown = |expression: String| {
+            let compiled = ENGINE.compile_expression_owned(expression).unwrap();
+            let error = compiled.eval(()).err().map(|error| error.kind());
+            let kinds =
+                [ErrorKind::UnknownFilter, ErrorKind::UnknownTest, ErrorKind::UnknownFunction];
+            error.is_some_and(|kind| kinds.contains(&kind))
+        };
+        for name in FILTERS {
+            assert!(!unknown(format!("[1] | {name}")), "{name}");
+        }
+        for name in MAPPABLE {
+            assert!(FILTERS.contains(name), "{name}");
+        }
+        for name in TESTS {
+            assert!(!unknown(format!("1 is {name}(1)")), "{name}");
+        }
+        for name in FUNCTIONS {
+            assert!(!unknown(format!("{name}(1)")), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_is_not_there_either() {
+        for name in ["in", "filter", "test", "safe", "format", "batch", "indent", "slice"] {
+            let compiled = ENGINE.compile_expression_owned(format!("[1] | {name}")).unwrap();
+            assert!(compiled.eval(()).is_err(), "{name}");
+            let compiled =
+                ENGINE.compile_expression_owned(format!("[1] | select('{name}')")).unwrap();
+            assert!(compiled.eval(()).is_err(), "{name}");
+        }
+    }
 }

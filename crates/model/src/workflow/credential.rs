@@ -56,19 +56,16 @@ pub(super) fn read_key(node: &Node<'_>) -> Option<CredentialKey> {
 
 /// A list of keys, each once.
 pub(super) fn read_keys(node: &Node<'_>) -> Option<Vec<CredentialKey>> {
-    let mut keys = Some(Vec::new());
-    for item in node.items()? {
-        let key = read_key(&item);
-        let known = keys.as_ref().zip(key.as_ref()).is_some_and(|(keys, key)| keys.contains(key));
-        if known {
+    let items = node.items()?;
+    let read: Vec<_> = items.iter().map(|item| (item, read_key(item))).collect();
+    let mut keys = Vec::with_capacity(read.len());
+    for (item, key) in &read {
+        if key.is_some() && keys.contains(key) {
             item.fault::<()>("duplicate", "the key is listed already");
         }
-        keys = keys.zip(key).map(|(mut keys, key)| {
-            keys.push(key);
-            keys
-        });
+        keys.push(key.clone());
     }
-    keys
+    keys.into_iter().collect()
 }
 
 impl External {

@@ -1,7 +1,7 @@
 //! `http` steps: one request, described by templates.
 
 use super::credential::CredentialInput;
-use super::node::{Node, Object};
+use super::node::{Node, Object, is_reference};
 use crate::template::{Context, Template, TemplateError, TemplatedValue};
 use serde_json::Value;
 use std::fmt;
@@ -225,11 +225,9 @@ fn read_pairs(request: &Object<'_>, member: &str, kind: Pairs) -> Option<Templat
     };
     for (name, value) in node.open_object()?.members() {
         let fits = match value.value {
-            Value::String(_) | Value::Number(_) | Value::Bool(_) => true,
-            Value::Array(items) => kind == Pairs::Parameters && items.iter().all(is_scalar),
+            Value::Array(items) => kind == Pairs::Parameters && items.iter().all(is_text),
             Value::Null => kind == Pairs::Parameters,
-            // Reported as a reference by `data`, where it is one.
-            Value::Object(_) => super::node::is_reference(value.value),
+            single => is_text(single),
         };
         if !fits {
             value.fault::<()>("wrong_type", "must be a string, a number or a boolean");
@@ -241,8 +239,9 @@ fn read_pairs(request: &Object<'_>, member: &str, kind: Pairs) -> Option<Templat
     node.data()
 }
 
-fn is_scalar(value: &Value) -> bool {
-    matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_))
+/// Whether a value has a plain text. A reference passes here, since `data` refuses it by name.
+fn is_text(value: &Value) -> bool {
+    matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_)) || is_reference(value)
 }
 
 /// RFC 9110 §5.1 and §5.5: a token as name, no line break in the value.

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
 
+/// Faults beyond this many are not listed, so that an answer stays in proportion to its question.
+const MAX_FAULTS: usize = 1000;
+
 /// What a reading gathers beside the result.
 pub(super) struct Notes<'a> {
     faults: RefCell<Vec<Fault>>,
@@ -34,7 +37,10 @@ impl<'a> Notes<'a> {
     }
 
     pub(super) fn fault(&self, fault: Fault) {
-        self.faults.borrow_mut().push(fault);
+        let mut faults = self.faults.borrow_mut();
+        if faults.len() < MAX_FAULTS {
+            faults.push(fault);
+        }
     }
 
     pub(super) fn read(&self, pointer: &str, path: &Path) {

@@ -7,8 +7,8 @@ use serde_json::Value;
 const UNSUPPORTED: SyntaxReason =
     SyntaxReason::Unsupported("anchors, aliases and tags are not taken in YAML");
 
-/// Flow brackets nested deeper than this are refused before the parser sees them: it takes time
-/// that grows with their square. Far above what is taken, since brackets in scripts count here too.
+/// Flow brackets nested deeper than this are refused before the parser sees them: each open one costs
+/// it time at every token. Far above what is taken, since brackets in scripts count here too.
 const MAX_BRACKETS: usize = 2000;
 
 /// Reads one YAML document as JSON.
