@@ -1,1 +1,23 @@
-//! HTTP in: parse, authorise, one call, present.
+//! HTTP in: parse, authorise, one call, present. One file per operation; this listing is the API.
+
+mod audit;
+mod auth;
+mod body;
+mod credentials;
+mod hooks;
+mod list;
+mod openapi;
+mod operation;
+mod pages;
+mod problem;
+mod router;
+mod runs;
+mod setup;
+mod tokens;
+mod workflows;
+mod workspaces;
+
+pub use openapi::document as openapi_document;
+pub use problem::Problem;
+pub use router::{Api, router};
+pub use setup::{NewOwner, SetUpError, create_owner};

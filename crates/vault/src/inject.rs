@@ -162,7 +162,7 @@ pub(crate) mod tests {
     #[test]
     fn a_custom_template_fills_headers_query_and_json() {
         let mut custom = credential(CredentialType::Custom, &[("account", "7")]);
-        assert_eq!(attached(&custom, "").unwrap_err(), AttachError::NoTemplate);
+        assert_eq!(attached(&custom, "").err().unwrap(), AttachError::NoTemplate);
         custom.details.template = Some(serde_json::json!({
             "headers": {"X-Sign": "v1 {{ value }} {{account}}"},
             "query": {"acc": "{{ account }}"},
@@ -174,8 +174,8 @@ pub(crate) mod tests {
         let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         let expected = serde_json::json!({"auth": {"user": "u", "password": "<password>"}, "x": 1});
         assert_eq!(body, expected);
-        assert_eq!(attached(&custom, "[1]").unwrap_err(), AttachError::BodyNotObject);
+        assert_eq!(attached(&custom, "[1]").err().unwrap(), AttachError::BodyNotObject);
         custom.details.template = Some(serde_json::json!({"headers": {"a": "{{ nobody }}"}}));
-        assert_eq!(attached(&custom, "").unwrap_err(), AttachError::UnknownField);
+        assert_eq!(attached(&custom, "").err().unwrap(), AttachError::UnknownField);
     }
 }

@@ -1,0 +1,120 @@
+//! Signing in: the bearer token of a request, the workspace in its path, and what the role allows.
+
+use crate::problem::Problem;
+use crate::router::Api;
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use keyward_model::actor::{Actor, Caller};
+use keyward_model::audit::{Action, Event};
+use keyward_model::id::{Identifier as _, TokenId, WorkspaceId};
+use keyward_model::policy::{Ability, may};
+use keyward_model::tenant::{Member, Workspace};
+use keyward_vault::TokenKind;
+
+/// Who sent a request, before any workspace is chosen.
+pub(crate) struct SignedIn {
+    /// The member that the token acts as, in the token's own workspace.
+    pub(crate) member: Member,
+    /// The token.
+    pub(crate) token: TokenId,
+}
+
+/// A member of the workspace that the path names.
+pub(crate) struct InWorkspace {
+    /// The workspace.
+    pub(crate) workspace: Workspace,
+    /// Who asks.
+    pub(crate) caller: Caller,
+}
+
+impl InWorkspace {
+    /// Fails with `forbidden` where the role does not allow it.
+    pub(crate) fn may(&self, ability: Ability) -> Result<(), Problem> {
+        match may(self.caller.role, ability) {
+            true => Ok(()),
+            false => Err(Problem::forbidden()),
+        }
+    }
+
+    /// The workspace's id.
+    pub(crate) fn id(&self) -> WorkspaceId {
+        self.workspace.id
+    }
+
+    /// An audit event of the caller's making, its subject yet to be said.
+    pub(crate) fn event(&self, api: &Api, action: Action) -> Event {
+        let vault = api.vault();
+        let actor = Actor::from(&self.caller);
+        Event::new(vault.fresh(), self.id(), vault.now(), actor, action)
+    }
+}
+
+impl FromRequestParts<Api> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let token = bearer(parts).ok_or_else(unauthenticated)?;
+        let hash = api.vault().token_hash(TokenKind::Api, token);
+        let found = api.store().read(move |tx| {
+            let Some(token) = tx.token_by_hash(&hash)? else { return Ok(None) };
+            let (row, _) = token.parts();
+            let member = tx.member(row.workspace, row.member)?;
+            Ok(Some((row.workspace, token, member)))
+        });
+        let (workspace, token, member) = found.await?.ok_or_else(unauthenticated)?;
+        let token = api.vault().verify(workspace, token).await.map_err(|_| unauthenticated())?;
+        let member = member.ok_or_else(unauthenticated)?;
+        let member = api.vault().verify(workspace, member).await.map_err(|_| unauthenticated())?;
+        if token.hash != hash || token.expires_at.is_some_and(|at| at <= api.vault().now()) {
+            return Err(unauthenticated());
+        }
+        Ok(Self { member, token: token.id })
+    }
+}
+
+impl FromRequestParts<Api> for InWorkspace {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let signed_in = SignedIn::from_request_parts(parts, api).await?;
+        let params = RawPathParams::from_request_parts(parts, api).await;
+        let params = params.map_err(|_| Problem::not_found())?;
+        let named = params.iter().find(|(name, _)| *name == "workspace").map(|(_, value)| value);
+        let named = named.ok_or_else(Problem::not_found)?.to_owned();
+        let found = api.store().read(move |tx| match WorkspaceId::parse(&named) {
+            Ok(id) => tx.workspace(id),
+            Err(_) => tx.workspace_by_slug(&named),
+        });
+        let workspace = found.await?.ok_or_else(Problem::not_found)?;
+        let member = member_of(api, &workspace, signed_in.member).await?;
+        let caller = Caller {
+            workspace: workspace.id,
+            member: member.id,
+            name: member.name,
+            role: member.role,
+        };
+        Ok(Self { workspace, caller })
+    }
+}
+
+/// The same person's membership of that workspace; whoever has none sees nothing there.
+async fn member_of(api: &Api, workspace: &Workspace, member: Member) -> Result<Member, Problem> {
+    let id = workspace.id;
+    if member.workspace == id {
+        return Ok(member);
+    }
+    let found = api.store().read(move |tx| tx.member_by_email(id, &member.email)).await?;
+    let found = found.ok_or_else(Problem::not_found)?;
+    api.vault().verify(id, found).await.map_err(|_| Problem::not_found())
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn unauthenticated() -> Problem {
+    Problem::new("unauthenticated", "send a valid API token as `Authorization: Bearer <token>`")
+}

@@ -1,0 +1,98 @@
+//! The router: every operation, the hooks, and what every answer has in common.
+
+use crate::operation::Operation;
+use crate::problem::Problem;
+use crate::{audit, credentials, hooks, openapi, pages, runs, setup, tokens, workflows, workspaces};
+use axum::Router;
+use axum::response::IntoResponse as _;
+use axum::routing::{any, get};
+use http::{HeaderName, HeaderValue};
+use keyward_engine::Engine;
+use keyward_store::Store;
+use keyward_vault::Vault;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    public_url: String,
+}
+
+impl Api {
+    /// An API over an engine; `public_url` has no slash at its end.
+    pub fn new(engine: Engine, public_url: String) -> Self {
+        Self(Arc::new(Inner { engine, public_url }))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        self.0.engine.vault()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        self.vault().store()
+    }
+
+    pub(crate) fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+}
+
+/// Every operation of the API, in the order of the documentation.
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        setup::operations(),
+        workspaces::operations(),
+        tokens::operations(),
+        credentials::operations(),
+        workflows::operations(),
+        runs::operations(),
+        audit::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The whole HTTP side.
+pub fn router(api: Api) -> Router {
+    let mut router = Router::new()
+        .route("/hooks/{token}", any(hooks::receive))
+        .route("/hooks/{token}/{*rest}", any(hooks::receive))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(pages::ready))
+        .route("/setup", get(pages::set_up))
+        .route("/problems/{code}", get(pages::problem))
+        .route("/api/openapi.json", get(openapi::serve))
+        .route("/api/docs", get(pages::docs))
+        .route("/api/workflow.schema.json", get(workflows::schema));
+    for operation in operations() {
+        router = router.route(operation.path, operation.handler);
+    }
+    router
+        .method_not_allowed_fallback(|| async {
+            Problem::new("method_not_allowed", "this address does not know that method")
+        })
+        .fallback(|| async { Problem::not_found() })
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("referrer-policy", "no-referrer"))
+        .layer(header("cache-control", "no-store"))
+        .layer(CatchPanicLayer::custom(|_| {
+            tracing::error!("a request handler panicked");
+            Problem::new("internal", "the server failed; its log says more").into_response()
+        }))
+        .with_state(api)
+}
+
+fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static(value));
+    SetResponseHeaderLayer::if_not_present(name, value)
+}
