@@ -46,3 +46,43 @@ macro_rules! statements {
     };
 }
 pub(crate) use statements;
+
+#[cfg(test)]
+mod tests {
+    use crate::postgres::Connection;
+    use crate::tls::Server;
+    use crate::{
+        audit, credentials, idempotency, members, meta, migrate, nodes, runs, sqlite, steps, uses,
+        workflows, workspaces,
+    };
+    use keyward_testkit::postgres::Postgres;
+
+    #[test]
+    fn every_statement_prepares_on_both_back_ends() {
+        let all = [
+            audit::ALL,
+            credentials::ALL,
+            idempotency::ALL,
+            members::ALL,
+            meta::ALL,
+            nodes::ALL,
+            runs::ALL,
+            steps::ALL,
+            uses::ALL,
+            workflows::ALL,
+            workspaces::ALL,
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let file = sqlite::open(&folder.path().join("keyward.db")).unwrap();
+        migrate::sqlite(&file).unwrap();
+        let server = Server::parse(&Postgres::shared().fresh_database()).unwrap();
+        let mut postgres = Connection::open(&server).unwrap();
+        migrate::postgres(&mut postgres).unwrap();
+        let mut refused = Vec::new();
+        for sql in all.into_iter().flatten() {
+            refused.extend(file.prepare(sql).err().map(|error| format!("SQLite: {sql}: {error}")));
+            refused.extend(postgres.prepare(sql).err().map(|error| format!("{sql}: {error:?}")));
+        }
+        assert!(refused.is_empty(), "{refused:#?}");
+    }
+}

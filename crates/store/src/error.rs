@@ -110,6 +110,10 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<postgres::Error> for StoreError {
     fn from(error: postgres::Error) -> Self {
+        use std::error::Error;
+        if error.source().is_some_and(|source| source.is::<postgres::types::WrongType>()) {
+            return Self::unavailable("the statement does not fit the database");
+        }
         let Some(code) = error.code().map(postgres::error::SqlState::code) else {
             let kind = CauseKind::Lost;
             return Self::Unavailable(Cause { kind, text: "no connection to PostgreSQL".into() });

@@ -61,7 +61,8 @@ impl Connection {
         rows.iter().map(cells).collect()
     }
 
-    fn prepare(&mut self, sql: &str) -> Result<postgres::Statement, StoreError> {
+    /// Prepares a statement once.
+    pub(crate) fn prepare(&mut self, sql: &str) -> Result<postgres::Statement, StoreError> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
@@ -242,6 +243,7 @@ impl<'a> FromSql<'a> for Cell {
         Ok(Self(match *kind {
             Type::INT8 => Value::Integer(i64::from_sql(kind, raw)?),
             Type::INT4 => Value::Integer(i32::from_sql(kind, raw)?.into()),
+            Type::BOOL => Value::Integer(bool::from_sql(kind, raw)?.into()),
             Type::BYTEA => Value::Bytes(Cow::Owned(raw.into())),
             _ => Value::Text(Cow::Owned(String::from_sql(kind, raw)?)),
         }))
@@ -252,6 +254,6 @@ impl<'a> FromSql<'a> for Cell {
     }
 
     fn accepts(kind: &Type) -> bool {
-        [Type::INT8, Type::INT4, Type::TEXT, Type::BYTEA].contains(kind)
+        [Type::INT8, Type::INT4, Type::BOOL, Type::TEXT, Type::BYTEA].contains(kind)
     }
 }

@@ -1,0 +1,99 @@
+//! One suite, run on both back ends: each story is one test there.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests stop where something is not as expected"
+)]
+
+#[path = "conformance/audit.rs"]
+mod audit;
+#[path = "conformance/concurrency.rs"]
+mod concurrency;
+#[path = "conformance/credentials.rs"]
+mod credentials;
+#[path = "conformance/fixture.rs"]
+mod fixture;
+#[path = "conformance/runs.rs"]
+mod runs;
+#[path = "conformance/tenants.rs"]
+mod tenants;
+#[path = "conformance/workflows.rs"]
+mod workflows;
+
+macro_rules! conformance {
+    ($($module:ident { $($story:ident)* })*) => {
+        mod on_sqlite { $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                let fixture = crate::fixture::Fixture::sqlite();
+                crate::$module::$story(&fixture).await;
+                fixture.store.close().await;
+            }
+        )*)* }
+        mod on_postgres { $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                let fixture = crate::fixture::Fixture::postgres();
+                crate::$module::$story(&fixture).await;
+                fixture.store.close().await;
+            }
+        )*)* }
+    };
+}
+
+conformance! {
+    tenants {
+        small_values_are_kept
+        workspaces_are_found_and_listed
+        workspace_keys_are_kept
+        members_are_found_counted_and_removed
+        tokens_are_found_by_their_hash
+        replies_are_kept_once
+        nodes_live_and_die
+        a_closed_store_refuses
+    }
+    credentials {
+        credentials_come_back_as_they_were
+        a_key_is_unique_in_its_scope
+        updates_compare_the_revision
+        filters_narrow_the_list
+        pages_do_not_shift
+        versions_come_and_go
+        uses_are_counted
+        dependents_are_those_that_name_the_key
+    }
+    workflows {
+        workflows_are_found_by_id_and_hook
+        updates_move_the_hook
+        versions_and_allowlists_are_kept
+        deleting_leaves_nothing
+    }
+    runs {
+        a_run_goes_from_birth_to_end
+        lists_are_filtered_and_paged
+        nobody_else_writes_to_a_run
+        a_cancelled_run_stays_cancelled
+        a_no_store_run_leaves_nothing_readable
+        secrets_go_with_the_run
+        runs_are_taken_over
+        waiting_runs_become_due
+        old_runs_are_purged_in_batches
+        a_nul_does_not_stop_a_run
+    }
+    audit {
+        chains_hold
+        nothing_is_written_without_its_event
+        a_rolled_back_event_leaves_no_gap
+        the_list_is_filtered
+        a_run_and_its_first_use_are_one_commit
+    }
+    concurrency {
+        many_tasks_write_at_once
+        one_failing_job_fails_alone
+        collisions_are_run_again
+        a_swallowed_error_dooms_the_job
+        a_panic_fails_its_job_alone
+        many_may_open_at_once
+    }
+}
