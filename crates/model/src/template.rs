@@ -201,8 +201,8 @@ enum Piece {
 
 /// One `{{ }}`.
 struct Hole {
-    line: usize,
-    column: usize,
+    /// Where it begins in the text.
+    offset: usize,
     references: Vec<Path>,
     /// `None` where the hole is nothing but its one path.
     expression: Option<Expression<'static, 'static>>,
@@ -281,16 +281,24 @@ impl Template {
         budget: &mut Budget,
     ) -> Result<Value, TemplateError> {
         if let [Piece::Hole(hole)] = self.pieces.as_slice() {
-            return hole.evaluate(context, budget);
+            return hole.evaluate(context, budget).map_err(|reason| self.error(hole, reason));
         }
         let mut out = String::with_capacity(self.source.len());
         for piece in &self.pieces {
             match piece {
                 Piece::Text(literal) => out.push_str(literal),
-                Piece::Hole(hole) => text(&hole.evaluate(context, budget)?, &mut out),
+                Piece::Hole(hole) => {
+                    let value = hole.evaluate(context, budget);
+                    text(&value.map_err(|reason| self.error(hole, reason))?, &mut out);
+                }
             }
         }
         Ok(Value::String(out))
+    }
+
+    fn error(&self, hole: &Hole, reason: TemplateReason) -> TemplateError {
+        let (line, column) = place(&self.source, hole.offset);
+        TemplateError { pointer: String::new(), line, column, reason }
     }
 }
 
@@ -301,47 +309,42 @@ impl fmt::Debug for Template {
 }
 
 impl Hole {
-    fn evaluate(&self, context: &Context, budget: &mut Budget) -> Result<Value, TemplateError> {
+    fn evaluate(&self, context: &Context, budget: &mut Budget) -> Result<Value, TemplateReason> {
         let Some(expression) = &self.expression else {
             return self.copy(context, budget);
         };
         let mut variables = Vec::with_capacity(self.references.len());
         for (index, path) in self.references.iter().enumerate() {
             let value = engine::import(context.lookup(path), budget);
-            variables.push((format!("_r{index}"), value.map_err(|e| self.error(&e, context))?));
+            let value = value.map_err(|error| self.reason(&error, context))?;
+            variables.push((format!("_r{index}"), value));
         }
         let result = expression.eval(minijinja::Value::from_pairs(variables));
         let result = result.and_then(|value| to_json(&value, budget));
-        result.map_err(|error| self.error(&error, context))
+        result.map_err(|error| self.reason(&error, context))
     }
 
     /// The value of a lone path, without a detour through MiniJinja.
-    fn copy(&self, context: &Context, budget: &mut Budget) -> Result<Value, TemplateError> {
+    fn copy(&self, context: &Context, budget: &mut Budget) -> Result<Value, TemplateReason> {
         let found = self.references.first().and_then(|path| context.lookup(path));
-        let Some(value) = found else { return Err(self.undefined(context)) };
-        budget.spend(weight(value)).map_err(|error| self.error(&error, context))?;
+        let value = found.ok_or_else(|| self.undefined(context))?;
+        budget.spend(weight(value)).map_err(|error| self.reason(&error, context))?;
         Ok(value.clone())
     }
 
     /// MiniJinja's own texts can hold values, so only the kind of its error is kept.
-    fn error(&self, error: &minijinja::Error, context: &Context) -> TemplateError {
+    fn reason(&self, error: &minijinja::Error, context: &Context) -> TemplateReason {
         match error.kind() {
             ErrorKind::UndefinedError => self.undefined(context),
-            ErrorKind::OutOfFuel => self.because(TemplateReason::TooLarge),
-            ErrorKind::BadSerialization | ErrorKind::NonKey => {
-                self.because(TemplateReason::NotJson)
-            }
-            _ => self.because(TemplateReason::Unfit),
+            ErrorKind::OutOfFuel => TemplateReason::TooLarge,
+            ErrorKind::BadSerialization | ErrorKind::NonKey => TemplateReason::NotJson,
+            _ => TemplateReason::Unfit,
         }
     }
 
-    fn undefined(&self, context: &Context) -> TemplateError {
+    fn undefined(&self, context: &Context) -> TemplateReason {
         let missing = self.references.iter().find(|path| context.lookup(path).is_none());
-        self.because(missing.cloned().map_or(TemplateReason::NoValue, TemplateReason::Undefined))
-    }
-
-    fn because(&self, reason: TemplateReason) -> TemplateError {
-        TemplateError { pointer: String::new(), line: self.line, column: self.column, reason }
+        missing.cloned().map_or(TemplateReason::NoValue, TemplateReason::Undefined)
     }
 }
 
@@ -403,8 +406,7 @@ fn hole(
     let compiled = parsed.source.map(|text| engine::ENGINE.compile_expression_owned(text));
     let expression =
         compiled.transpose().map_err(|_| SyntaxFault::at(start + 2, "not a valid expression"))?;
-    let (line, column) = place(source, start);
-    Ok(Hole { line, column, references: parsed.references, expression })
+    Ok(Hole { offset: start, references: parsed.references, expression })
 }
 
 /// Whether a `when` lets its step run: MiniJinja's and JavaScript's common sense, except that empty
