@@ -127,7 +127,7 @@ fn become_first_process() -> io::Result<()> {
                     && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
                 {
                 }
-                libc::_exit(0)
+                libc::_exit(libc::WEXITSTATUS(status))
             }
         }
     }
@@ -199,15 +199,15 @@ pub(crate) fn limit_resources() -> io::Result<()> {
         (libc::RLIMIT_MSGQUEUE, 0),
     ];
     for (resource, limit) in limits {
-        set_limit(resource as u32, limit)?;
+        set_limit(resource, limit)?;
     }
     Ok(())
 }
 
 /// Bounds of one step: address space in bytes and processor time in seconds.
 pub(crate) fn limit_step(address_space: u64, cpu_seconds: u64) -> io::Result<()> {
-    set_limit(libc::RLIMIT_AS as u32, address_space)?;
-    set_limit(libc::RLIMIT_CPU as u32, cpu_seconds)
+    set_limit(libc::RLIMIT_AS, address_space)?;
+    set_limit(libc::RLIMIT_CPU, cpu_seconds)
 }
 
 fn set_limit(resource: u32, value: u64) -> io::Result<()> {
@@ -314,4 +314,230 @@ pub(crate) fn probe(walls: &mut Walls, filter: &Result<BpfProgram, String>) {
     };
     walls.record(WallName::Rlimits, limits);
     walls.record(WallName::Seccomp, seccomp);
+}
+
+#[cfg(test)]
+mod tests {
+    //! Attacks from inside. Each runs in a forked process, which makes only system calls.
+    use super::*;
+
+    /// How a process ended that ran this: its exit status, or the signal that ended it.
+    #[derive(Debug, PartialEq, Eq)]
+    enum End {
+        Status(i32),
+        Signal(i32),
+    }
+
+    fn in_process(body: impl FnOnce() -> i32) -> End {
+        // SAFETY: the forked process runs the body and exits; glibc keeps its allocator usable.
+        unsafe {
+            match libc::fork() {
+                -1 => panic!("no process"),
+                0 => libc::_exit(body()),
+                child => {
+                    let mut status = 0;
+                    assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                    if libc::WIFSIGNALED(status) {
+                        End::Signal(libc::WTERMSIG(status))
+                    } else {
+                        End::Status(libc::WEXITSTATUS(status))
+                    }
+                }
+            }
+        }
+    }
+
+    const ROOT: &CStr = c"/";
+    const NULL: i64 = 0;
+
+    /// Makes one system call behind the filter; 0 where it returned.
+    fn behind_filter(filter: &BpfProgram, call: i64, arguments: [i64; 6]) -> End {
+        in_process(|| {
+            if limit_resources().is_err() || lock_system_calls(filter).is_err() {
+                return 99;
+            }
+            let [a, b, c, d, e, f] = arguments;
+            // SAFETY: arguments are plain numbers, or pointers to static strings.
+            unsafe { libc::syscall(call, a, b, c, d, e, f) };
+            0
+        })
+    }
+
+    #[test]
+    fn forbidden_calls_end_the_process() {
+        let filter = seccomp_filter().expect("a filter");
+        let root = ROOT.as_ptr() as i64;
+        let rwx = i64::from(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
+        let anonymous = i64::from(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: plain call.
+        let own = unsafe { libc::getpid() };
+        let attacks: [(&str, i64, [i64; 6]); 38] = [
+            ("openat", libc::SYS_openat, [-100, root, 0, 0, 0, 0]),
+            ("openat2", libc::SYS_openat2, [-100, root, NULL, 0, 0, 0]),
+            ("open_by_handle_at", libc::SYS_open_by_handle_at, [0; 6]),
+            ("socket", libc::SYS_socket, [2, 1, 0, 0, 0, 0]),
+            ("socketpair", libc::SYS_socketpair, [1, 1, 0, NULL, 0, 0]),
+            ("connect", libc::SYS_connect, [0; 6]),
+            ("bind", libc::SYS_bind, [0; 6]),
+            ("sendmsg", libc::SYS_sendmsg, [0; 6]),
+            ("recvmsg", libc::SYS_recvmsg, [0; 6]),
+            ("clone", libc::SYS_clone, [17, 0, 0, 0, 0, 0]),
+            ("clone3", libc::SYS_clone3, [0; 6]),
+            ("execve", libc::SYS_execve, [root, NULL, NULL, 0, 0, 0]),
+            ("execveat", libc::SYS_execveat, [-100, root, NULL, NULL, 0, 0]),
+            ("ptrace", libc::SYS_ptrace, [0; 6]),
+            ("process_vm_readv", libc::SYS_process_vm_readv, [i64::from(own), 0, 0, 0, 0, 0]),
+            ("process_vm_writev", libc::SYS_process_vm_writev, [i64::from(own), 0, 0, 0, 0, 0]),
+            ("kill", libc::SYS_kill, [i64::from(own), 0, 0, 0, 0, 0]),
+            ("tgkill", libc::SYS_tgkill, [1, 1, 0, 0, 0, 0]),
+            ("pidfd_open", libc::SYS_pidfd_open, [i64::from(own), 0, 0, 0, 0, 0]),
+            ("pidfd_getfd", libc::SYS_pidfd_getfd, [0; 6]),
+            ("io_uring_setup", libc::SYS_io_uring_setup, [1, NULL, 0, 0, 0, 0]),
+            ("bpf", libc::SYS_bpf, [0; 6]),
+            ("perf_event_open", libc::SYS_perf_event_open, [0; 6]),
+            ("userfaultfd", libc::SYS_userfaultfd, [0; 6]),
+            ("memfd_create", libc::SYS_memfd_create, [root, 0, 0, 0, 0, 0]),
+            ("keyctl", libc::SYS_keyctl, [0; 6]),
+            ("mount", libc::SYS_mount, [0; 6]),
+            ("unshare", libc::SYS_unshare, [0; 6]),
+            ("setns", libc::SYS_setns, [0; 6]),
+            ("chroot", libc::SYS_chroot, [root, 0, 0, 0, 0, 0]),
+            ("setuid", libc::SYS_setuid, [0; 6]),
+            ("prctl", libc::SYS_prctl, [0; 6]),
+            ("shmget", libc::SYS_shmget, [0; 6]),
+            ("getdents64", libc::SYS_getdents64, [0; 6]),
+            ("ioctl", libc::SYS_ioctl, [0; 6]),
+            ("prlimit64 of another", libc::SYS_prlimit64, [i64::from(own), 0, NULL, NULL, 0, 0]),
+            ("mmap to execute", libc::SYS_mmap, [0, 4096, rwx, anonymous, -1, 0]),
+            ("mprotect to execute", libc::SYS_mprotect, [root & !4095, 4096, rwx, 0, 0, 0]),
+        ];
+        for (name, call, arguments) in attacks {
+            let end = behind_filter(&filter, call, arguments);
+            assert_eq!(end, End::Signal(libc::SIGSYS), "{name}");
+        }
+        let read_write = i64::from(libc::PROT_READ | libc::PROT_WRITE);
+        let allowed: [(&str, i64, [i64; 6]); 4] = [
+            ("getrandom", libc::SYS_getrandom, [NULL, 0, 0, 0, 0, 0]),
+            ("mmap", libc::SYS_mmap, [0, 4096, read_write, anonymous, -1, 0]),
+            ("read", libc::SYS_read, [-1, 0, 0, 0, 0, 0]),
+            ("prlimit64 of itself", libc::SYS_prlimit64, [0, 0, NULL, NULL, 0, 0]),
+        ];
+        for (name, call, arguments) in allowed {
+            assert_eq!(behind_filter(&filter, call, arguments), End::Status(0), "{name}");
+        }
+    }
+
+    /// Runs an attack behind every wall but seccomp and gives what it found.
+    fn behind_walls(attack: impl Fn() -> i32) -> (End, Walls) {
+        // The report of the forked process is not seen here; this process asks for its own copy.
+        let (read, write) = std::io::pipe().expect("a pipe");
+        let end = in_process(|| {
+            let mut walls = Walls::none();
+            enter_namespaces(&mut walls);
+            give_up_rights(&mut walls);
+            if serde_json::to_writer(&write, &walls).is_err() {
+                return 99;
+            }
+            attack()
+        });
+        drop(write);
+        (end, serde_json::from_reader(read).expect("a report"))
+    }
+
+    /// Exit status of an attack: 0 where it got through, else its error number.
+    fn status(result: i64) -> i32 {
+        if result < 0 { io::Error::last_os_error().raw_os_error().unwrap_or(98) } else { 0 }
+    }
+
+    #[test]
+    fn each_other_wall_holds_by_itself() {
+        // SAFETY: plain call.
+        let outside = unsafe { libc::getpid() };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        // SAFETY (all below): system calls with static strings and plain numbers.
+        type Attack = Box<dyn Fn() -> i32>;
+        let attacks: Vec<(&str, WallName, Attack)> = vec![
+            (
+                "list the root",
+                WallName::Landlock,
+                Box::new(|| {
+                    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+                    status(unsafe { libc::open(ROOT.as_ptr(), flags) }.into())
+                }),
+            ),
+            (
+                "read a file of the machine",
+                WallName::MountNamespace,
+                Box::new(|| status(unsafe { libc::open(c"/etc/passwd".as_ptr(), 0) }.into())),
+            ),
+            (
+                "see a process of the machine",
+                WallName::PidNamespace,
+                Box::new(move || status(unsafe { libc::kill(outside, 0) }.into())),
+            ),
+            (
+                "mount something",
+                WallName::UserNamespace,
+                Box::new(|| {
+                    let (none, tmpfs) = (c"none".as_ptr(), c"tmpfs".as_ptr());
+                    let mounted =
+                        unsafe { libc::mount(none, ROOT.as_ptr(), tmpfs, 0, std::ptr::null()) };
+                    status(mounted.into())
+                }),
+            ),
+            ("reach loopback", WallName::NetNamespace, Box::new(move || reach_loopback(port))),
+        ];
+        for (name, wall, attack) in attacks {
+            let (end, walls) = behind_walls(attack);
+            if walls.stands(wall) {
+                assert!(
+                    matches!(end, End::Status(error) if error != 0 && error != 99),
+                    "{name}: {end:?}"
+                );
+            } else {
+                let reported = walls.missing().any(|missing| missing.name == wall);
+                assert!(reported, "{name}: {wall} is named as missing");
+            }
+        }
+    }
+
+    fn reach_loopback(port: u16) -> i32 {
+        let address = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: port.to_be(),
+            sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes([127, 0, 0, 1]) },
+            sin_zero: [0; 8],
+        };
+        // SAFETY: the address outlives the call.
+        unsafe {
+            let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0);
+            let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            status(libc::connect(socket, (&raw const address).cast(), length).into())
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let end = in_process(|| {
+            if limit_resources().is_err() || limit_step(1 << 30, 1).is_err() {
+                return 99;
+            }
+            // SAFETY: plain calls.
+            unsafe {
+                if libc::dup(0) >= 0 {
+                    return 1;
+                }
+                let (size, flags) = (2 << 30, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+                let mapped = libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ, flags, -1, 0);
+                if mapped != libc::MAP_FAILED {
+                    return 2;
+                }
+            }
+            loop {
+                std::hint::spin_loop();
+            }
+        });
+        assert!(matches!(end, End::Signal(libc::SIGXCPU | libc::SIGKILL)), "{end:?}");
+    }
 }

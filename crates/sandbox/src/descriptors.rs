@@ -40,7 +40,7 @@ pub(crate) fn receive(
         let mut cmsg = libc::CMSG_FIRSTHDR(&header);
         while let Some(entry) = cmsg.as_ref() {
             if entry.cmsg_level == libc::SOL_SOCKET && entry.cmsg_type == libc::SCM_RIGHTS {
-                let count = (entry.cmsg_len as usize - libc::CMSG_LEN(0) as usize) / 4;
+                let count = (entry.cmsg_len - libc::CMSG_LEN(0) as usize) / size_of::<RawFd>();
                 let data = libc::CMSG_DATA(cmsg).cast::<RawFd>();
                 received
                     .extend((0..count).map(|i| OwnedFd::from_raw_fd(data.add(i).read_unaligned())));
@@ -70,13 +70,11 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: [RawFd; 2]) -> io:
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Whether the other end is gone. Takes nothing from the socket.
+/// Whether the other end is gone, even where something it sent is still unread.
 pub(crate) fn hung_up(socket: BorrowedFd<'_>) -> bool {
-    let mut byte = 0_u8;
-    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    // SAFETY: writes at most the one byte given.
-    let read = unsafe { libc::recv(socket.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
-    read == 0 || (read < 0 && io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock)
+    let mut entry = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one entry, which outlives the call.
+    unsafe { libc::poll(&mut entry, 1, 0) > 0 }
 }
 
 /// A descriptor of a process. The zygote's pid numbers mean nothing to the server; this does.
@@ -118,10 +116,9 @@ pub(crate) fn random(buffer: &mut [u8]) {
     while !rest.is_empty() {
         // SAFETY: writes within `rest`.
         let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-        match usize::try_from(got) {
-            Ok(got) => rest = rest.split_at_mut(got).1,
-            // Interrupted: again. The call has no other failure once the machine is up.
-            Err(_) => {}
+        // Interrupted: again. The call has no other failure once the machine is up.
+        if let Ok(got) = usize::try_from(got) {
+            rest = rest.split_at_mut(got).1;
         }
     }
 }

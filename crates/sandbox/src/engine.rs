@@ -1,9 +1,10 @@
 //! QuickJS with its built-ins, made once in the zygote, and one step's run in a forked process.
-#![expect(unsafe_code, reason = "memory limits are set while the runtime is entered")]
+#![expect(unsafe_code, reason = "the errors of jobs are only to be had from QuickJS itself")]
 
 use crate::compile;
 use crate::confine;
 use crate::host::Host;
+use crate::memory::{self, Bounded};
 use crate::natives;
 use crate::wire::{FromStep, RunHeader, ToStep};
 use bytes::Bytes;
@@ -38,6 +39,8 @@ const GARBAGE_BYTES: usize = 4 << 20;
 const LAST_WORDS_BYTES: usize = 4 << 20;
 /// Address space a step needs beside its script's memory: frames, and copies of bodies and output.
 const PROCESS_BYTES: u64 = 192 << 20;
+/// Said where the script's own error cannot tell it.
+const OUT_OF_MEMORY: &str = "the code used all of its memory";
 /// Address space of a compilation.
 const COMPILE_BYTES: u64 = 1 << 30;
 /// Processor time of a compilation.
@@ -48,6 +51,8 @@ pub(crate) struct Engine {
     host: Rc<Host>,
     context: Context,
     hooks: Persistent<Object<'static>>,
+    /// Bytes of QuickJS memory that the built-ins take.
+    built_ins: usize,
 }
 
 /// The functions of the JavaScript files that the event loop calls.
@@ -79,7 +84,7 @@ impl Engine {
     /// Makes the runtime and evaluates the built-ins. Nothing here may draw a random number: every
     /// process forked from here would draw the same.
     pub(crate) fn prepare() -> Result<Self, Error> {
-        let runtime = Runtime::new()?;
+        let runtime = Runtime::new_with_alloc(Bounded)?;
         runtime.set_max_stack_size(STACK_BYTES);
         let context = Context::full(&runtime)?;
         let host = Rc::new(Host::new());
@@ -95,7 +100,8 @@ impl Engine {
         })?;
         runtime.run_gc();
         runtime.set_gc_threshold(GARBAGE_BYTES);
-        Ok(Self { host, context, hooks })
+        let built_ins = memory::used();
+        Ok(Self { host, context, hooks, built_ins })
     }
 
     /// Serves the one request that arrives on this socket.
@@ -134,7 +140,7 @@ impl Engine {
     }
 
     fn run(&self, ctx: &Ctx<'_>, run: &RunHeader) -> io::Result<()> {
-        set_memory_limit(ctx, memory_used(ctx) + run.memory_bytes);
+        memory::set_limit(self.built_ins + run.memory_bytes);
         let hooks = self.hooks.clone().restore(ctx).and_then(|hooks| Hooks::of(&hooks));
         let hooks = hooks.map_err(io::Error::other)?;
         let javascript = self.host.part(0);
@@ -160,7 +166,9 @@ impl Engine {
             if let Err(error) = last.catch(ctx) {
                 self.tell(ctx, hooks, error);
             }
-            while !self.host.is_finished() && ctx.execute_pending_job() {}
+            if let Err(error) = self.run_jobs(ctx).catch(ctx) {
+                self.tell(ctx, hooks, error);
+            }
             if self.host.is_finished() {
                 return Ok(());
             }
@@ -169,6 +177,10 @@ impl Engine {
                 Ok(Wake::Frame) => {
                     let (header, body) = self.host.receive()?;
                     deliver(ctx, hooks, header, &body)
+                }
+                Ok(Wake::Never) if memory::was_refused() => {
+                    self.host.fail("memory_limit", OUT_OF_MEMORY.to_owned(), None, None);
+                    Ok(())
                 }
                 Ok(Wake::Never) => {
                     let message = "the code waits for something that can never happen: a promise \
@@ -183,6 +195,22 @@ impl Engine {
                 }
             };
         }
+    }
+
+    /// Runs what is ready to run. An error is no author's: jobs turn those into rejections, so it
+    /// means that memory or stack is exhausted.
+    fn run_jobs(&self, ctx: &Ctx<'_>) -> rquickjs::Result<()> {
+        let mut context = std::ptr::null_mut();
+        while !self.host.is_finished() {
+            // SAFETY: the context is entered, so its runtime is alive. There is one context, so the
+            // exception of a job is pending on this one.
+            match unsafe { qjs::JS_ExecutePendingJob(runtime(ctx), &mut context) } {
+                0 => break,
+                result if result < 0 => return Err(Error::Exception),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Sends what is to be sent and waits for the next thing to happen.
@@ -202,7 +230,7 @@ impl Engine {
 
     /// Says that the step failed, through `main.js` where that still works.
     fn tell<'js>(&self, ctx: &Ctx<'js>, hooks: &Hooks<'js>, error: rquickjs::CaughtError<'js>) {
-        relax_memory(ctx, self.host.memory_bytes());
+        relax_memory();
         let thrown = match error {
             rquickjs::CaughtError::Exception(exception) => Ok(exception.into_value()),
             rquickjs::CaughtError::Value(value) => Ok(value),
@@ -210,8 +238,7 @@ impl Engine {
         };
         let told = thrown.and_then(|thrown| hooks.fail.call::<_, ()>((thrown,)));
         if told.is_err() || !self.host.is_finished() {
-            let message = "the code used all of its memory".to_owned();
-            self.host.fail("memory_limit", message, None, None);
+            self.host.fail("memory_limit", OUT_OF_MEMORY.to_owned(), None, None);
         }
     }
 }
@@ -276,24 +303,12 @@ fn check(ctx: &Ctx<'_>, javascript: &str) -> Result<(), (Option<u32>, String)> {
     Err((line, exception.message().unwrap_or_default()))
 }
 
-/// Bytes that QuickJS holds now.
-pub(crate) fn memory_used(ctx: &Ctx<'_>) -> usize {
-    let mut usage = std::mem::MaybeUninit::<qjs::JSMemoryUsage>::zeroed();
-    // SAFETY: the context is entered, so its runtime is alive; the call fills the struct, which is
-    // plain integers.
-    let usage = unsafe {
-        qjs::JS_ComputeMemoryUsage(qjs::JS_GetRuntime(ctx.as_raw().as_ptr()), usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    usize::try_from(usage.malloc_size).unwrap_or_default()
+fn runtime(ctx: &Ctx<'_>) -> *mut qjs::JSRuntime {
+    // SAFETY: the context is entered, so it is alive.
+    unsafe { qjs::JS_GetRuntime(ctx.as_raw().as_ptr()) }
 }
 
 /// Lets a step that ran out of memory say so.
-pub(crate) fn relax_memory(ctx: &Ctx<'_>, memory_bytes: usize) {
-    set_memory_limit(ctx, memory_used(ctx).max(memory_bytes) + LAST_WORDS_BYTES);
-}
-
-fn set_memory_limit(ctx: &Ctx<'_>, bytes: usize) {
-    // SAFETY: the context is entered, so its runtime is alive.
-    unsafe { qjs::JS_SetMemoryLimit(qjs::JS_GetRuntime(ctx.as_raw().as_ptr()), bytes as _) };
+pub(crate) fn relax_memory() {
+    memory::set_limit(memory::used() + LAST_WORDS_BYTES);
 }

@@ -44,7 +44,6 @@ struct Bounds {
     log_left: usize,
     request: usize,
     fetches: u32,
-    memory: usize,
 }
 
 impl Host {
@@ -79,7 +78,6 @@ impl Host {
             log_left: run.log_bytes,
             request: run.request_bytes,
             fetches: run.fetches_at_once,
-            memory: run.memory_bytes,
         };
         for (part, length) in self.parts.borrow_mut().iter_mut().zip(run.parts) {
             if length > body.len() {
@@ -107,10 +105,6 @@ impl Host {
 
     pub(crate) fn fetches_at_once(&self) -> u32 {
         self.bounds.borrow().fetches
-    }
-
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.bounds.borrow().memory
     }
 
     /// Whether the step has said how it ended.

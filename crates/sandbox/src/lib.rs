@@ -12,6 +12,7 @@ mod descriptors;
 mod engine;
 mod error;
 mod host;
+mod memory;
 mod natives;
 mod pool;
 mod sandbox;

@@ -49,13 +49,8 @@ fn step_functions<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) ->
     object.set("requestBytes", Function::new(ctx.clone(), move || own.request_bytes())?)?;
     let own = Rc::clone(host);
     object.set("fetchesAtOnce", Function::new(ctx.clone(), move || own.fetches_at_once())?)?;
-    let own = Rc::clone(host);
-    let nearly_full =
-        move |ctx: Ctx<'js>| crate::engine::memory_used(&ctx) > own.memory_bytes() / 10 * 9;
-    object.set("nearlyFull", Function::new(ctx.clone(), nearly_full)?)?;
-    let own = Rc::clone(host);
-    let relax = move |ctx: Ctx<'js>| crate::engine::relax_memory(&ctx, own.memory_bytes());
-    object.set("relax", Function::new(ctx.clone(), relax)?)
+    object.set("wasRefusedMemory", Function::new(ctx.clone(), crate::memory::was_refused)?)?;
+    object.set("relax", Function::new(ctx.clone(), crate::engine::relax_memory)?)
 }
 
 fn frame_functions<'js>(ctx: &Ctx<'js>, object: &Object<'js>, host: &Rc<Host>) -> Result<()> {
@@ -128,7 +123,12 @@ pub(crate) fn script_error<'js>(
 fn byte_functions<'js>(ctx: &Ctx<'js>, object: &Object<'js>) -> Result<()> {
     let encode = |ctx: Ctx<'js>, text: String| TypedArray::new_copy(ctx, text.as_bytes());
     object.set("encode", Function::new(ctx.clone(), encode)?)?;
-    object.set("decode", Function::new(ctx.clone(), decode)?)?;
+    object.set(
+        "decode",
+        Function::new(ctx.clone(), |encoding: String, bytes: Bytes<'js>, fatal: bool| {
+            decode(&encoding, slice(&bytes), fatal)
+        })?,
+    )?;
     let base64 = |bytes: Bytes<'js>| BASE64.encode(slice(&bytes));
     object.set("base64", Function::new(ctx.clone(), base64)?)?;
     let unbase64 = |text: Coerced<String>| forgiving_base64(&text.0);
@@ -171,9 +171,8 @@ fn keyed<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 /// Text of these bytes; null where `fatal` and they are not valid.
-fn decode(encoding: String, bytes: Bytes<'_>, fatal: bool) -> Option<String> {
-    let bytes = slice(&bytes);
-    match encoding.as_str() {
+fn decode(encoding: &str, bytes: &[u8], fatal: bool) -> Option<String> {
+    match encoding {
         "utf-8" if fatal => std::str::from_utf8(bytes).ok().map(str::to_owned),
         "utf-8" => Some(String::from_utf8_lossy(bytes).into_owned()),
         "utf-16le" => {
@@ -212,7 +211,7 @@ const WINDOWS_1252: [char; 32] = [
 /// WHATWG forgiving-base64 decode, one character for each byte.
 fn forgiving_base64(text: &str) -> Option<String> {
     let mut text: Vec<u8> = text.bytes().filter(|byte| !b" \t\n\x0c\r".contains(byte)).collect();
-    if text.len() % 4 == 0 {
+    if text.len().is_multiple_of(4) {
         let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
         text.truncate(text.len() - padding);
     }
@@ -236,7 +235,12 @@ fn url_functions<'js>(ctx: &Ctx<'js>, object: &Object<'js>) -> Result<()> {
         Url::options().base_url(base.as_ref()).parse(&text).ok().map(|url| parts(&url))
     };
     object.set("parseUrl", Function::new(ctx.clone(), parse)?)?;
-    object.set("setUrl", Function::new(ctx.clone(), set_url)?)?;
+    object.set(
+        "setUrl",
+        Function::new(ctx.clone(), |href: String, name: String, value: String| {
+            set_url(&href, &name, &value)
+        })?,
+    )?;
     let parse_form = |text: String| -> Vec<Vec<String>> {
         form_urlencoded::parse(text.as_bytes())
             .map(|(name, value)| vec![name.into_owned(), value.into_owned()])
@@ -273,20 +277,20 @@ fn parts(url: &Url) -> Vec<String> {
 }
 
 /// The members after setting one; null where the value was not acceptable.
-fn set_url(href: String, name: String, value: String) -> Option<Vec<String>> {
-    let mut url = Url::parse(&href).ok()?;
-    let set = match name.as_str() {
-        "protocol" => quirks::set_protocol(&mut url, &value).is_ok(),
-        "username" => quirks::set_username(&mut url, &value).is_ok(),
-        "password" => quirks::set_password(&mut url, &value).is_ok(),
-        "host" => quirks::set_host(&mut url, &value).is_ok(),
-        "hostname" => quirks::set_hostname(&mut url, &value).is_ok(),
-        "port" => quirks::set_port(&mut url, &value).is_ok(),
+fn set_url(href: &str, name: &str, value: &str) -> Option<Vec<String>> {
+    let mut url = Url::parse(href).ok()?;
+    let set = match name {
+        "protocol" => quirks::set_protocol(&mut url, value).is_ok(),
+        "username" => quirks::set_username(&mut url, value).is_ok(),
+        "password" => quirks::set_password(&mut url, value).is_ok(),
+        "host" => quirks::set_host(&mut url, value).is_ok(),
+        "hostname" => quirks::set_hostname(&mut url, value).is_ok(),
+        "port" => quirks::set_port(&mut url, value).is_ok(),
         _ => {
-            match name.as_str() {
-                "pathname" => quirks::set_pathname(&mut url, &value),
-                "search" => quirks::set_search(&mut url, &value),
-                _ => quirks::set_hash(&mut url, &value),
+            match name {
+                "pathname" => quirks::set_pathname(&mut url, value),
+                "search" => quirks::set_search(&mut url, value),
+                _ => quirks::set_hash(&mut url, value),
             }
             true
         }

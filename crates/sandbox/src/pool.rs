@@ -38,6 +38,8 @@ pub(crate) struct Child {
     pub(crate) stream: UnixStream,
     pub(crate) process: OwnedFd,
     zygote: Arc<Zygote>,
+    #[cfg(test)]
+    played: Option<(tokio::process::Child, UnixStream)>,
 }
 
 impl Child {
@@ -101,7 +103,7 @@ impl Pool {
     pub(crate) async fn start(options: Options) -> Result<Arc<Self>, SandboxError> {
         let (new_child, idle) = unbounded_channel();
         let (notices, inbox) = unbounded_channel();
-        let zygote = spawn_zygote(&options).await.map_err(unavailable)?;
+        let zygote = spawn_zygote(&options).await.map_err(|error| unavailable(&error))?;
         let pool = Arc::new(Self {
             options,
             walls: Mutex::new(zygote.walls.clone()),
@@ -154,11 +156,15 @@ impl Pool {
             let child = waited
                 .map_err(|_| SandboxError::Unavailable("no process became ready".to_owned()))?
                 .ok_or(SandboxError::ShutDown)?;
-            if child.zygote.dead.load(Ordering::Acquire) {
+            // A new zygote brings its own processes, so only one lost by itself is replaced.
+            let lost = descriptors::hung_up(child.stream.as_fd());
+            if lost && child.zygote_is_gone() {
                 continue;
             }
             self.replace_taken();
-            return Ok(child);
+            if !lost {
+                return Ok(child);
+            }
         }
     }
 
@@ -201,7 +207,13 @@ async fn read_children(zygote: Weak<Zygote>, pool: Weak<Pool>) {
     while let Ok(Some((stream, process))) = next_child(&control).await {
         let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else { return };
         // The receiver is gone only after a shutdown.
-        let _ = pool.new_child.send(Child { stream, process, zygote });
+        let _ = pool.new_child.send(Child {
+            stream,
+            process,
+            zygote,
+            #[cfg(test)]
+            played: None,
+        });
     }
     if let Some(zygote) = zygote.upgrade() {
         zygote.dead.store(true, Ordering::Release);
@@ -299,10 +311,47 @@ async fn read_hello(control: &mut UnixStream) -> io::Result<Walls> {
     serde_json::from_slice(&report).map_err(io::Error::from)
 }
 
-fn unavailable(error: io::Error) -> SandboxError {
+fn unavailable(error: &io::Error) -> SandboxError {
     SandboxError::Unavailable(error.to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A child that a test plays: the step's end of the socket, and a process that only sleeps.
+#[cfg(test)]
+pub(crate) fn test_child() -> (StdStream, Child) {
+    let (control, other) = UnixStream::pair().expect("a socket pair");
+    let sleep = || {
+        let mut command = Command::new("sleep");
+        command.arg("60").kill_on_drop(true).spawn().expect("sleep starts")
+    };
+    let process = sleep();
+    let zygote = Zygote {
+        control,
+        process: Mutex::new(sleep()),
+        walls: Walls::none(),
+        dead: AtomicBool::new(false),
+        steps: AtomicU32::new(0),
+    };
+    let (step, stream) = StdStream::pair().expect("a socket pair");
+    stream.set_nonblocking(true).expect("a flag");
+    let stream = UnixStream::from_std(stream).expect("a runtime");
+    let pid = process.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
+    let fd = descriptors::pidfd_open(pid).expect("a descriptor");
+    let child =
+        Child { stream, process: fd, zygote: Arc::new(zygote), played: Some((process, other)) };
+    (step, child)
+}
+
+#[cfg(test)]
+impl Child {
+    /// Whether the process that a test plays was ended by SIGKILL.
+    pub(crate) async fn was_killed(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt;
+        let (process, _) = self.played.as_mut().expect("a test's child");
+        let status = process.wait().await;
+        status.expect("a status").signal() == Some(libc::SIGKILL)
+    }
 }

@@ -115,15 +115,20 @@ impl Sandbox {
         let mut frame = Vec::new();
         wire::encode(&mut frame, &ToStep::Compile { language }, &[source.as_bytes()])
             .map_err(|_| SandboxError::InputTooLarge)?;
-        let (child, rest) = self.pool.begin(frame).await?;
         let limits = Limits {
             wall_time: COMPILE_TIME,
             memory_bytes: COMPILE_MEMORY,
             output_bytes: SOURCE_BYTES * 2,
             ..Limits::default()
         };
+        let (child, rest) = self.pool.begin(frame.clone()).await?;
         let mut session = Session::new(child, rest, &limits, Vec::new());
-        match session.next_compiled().await {
+        let mut answer = session.next_compiled().await;
+        if answer.is_none() && session.lost_its_zygote() {
+            let (child, rest) = self.pool.begin(frame).await?;
+            answer = Session::new(child, rest, &limits, Vec::new()).next_compiled().await;
+        }
+        match answer {
             Some((FromStep::Compiled { keys }, body)) => {
                 let javascript = String::from_utf8(body.into())
                     .map_err(|_| at_start("the source cannot be compiled"))?;

@@ -24,6 +24,9 @@ const LOG_SLACK: usize = 1 << 10;
 /// Bytes counted for each log line beside its text.
 pub(crate) const LOG_LINE: usize = 8;
 
+/// Deepest nesting of an output: less than where JSON parsers commonly stop.
+const MAX_DEPTH: usize = 100;
+
 /// A running step. Dropping it kills its process.
 pub struct Session {
     child: Child,
@@ -145,6 +148,11 @@ impl Session {
         frame
     }
 
+    /// Whether the process ended through no fault of its own.
+    pub(crate) fn lost_its_zygote(&self) -> bool {
+        self.child.zygote_is_gone()
+    }
+
     fn send(&mut self, header: &ToStep, body: Bytes) {
         let mut frame = Vec::new();
         // A body of 4 GiB cannot be told to the step; it then waits for its deadline.
@@ -261,6 +269,11 @@ impl Session {
                     .map_err(|_| Broken::Rule("sent an output that is not text"))?;
                 serde_json::from_str::<serde::de::IgnoredAny>(&text)
                     .map_err(|_| Broken::Rule("sent an output that is not JSON"))?;
+                if depth(&text) > MAX_DEPTH {
+                    let message = format!("the output is nested more than {MAX_DEPTH} levels deep");
+                    let failure = Failure::new("script_error", message);
+                    return Ok(Event::Finished(Outcome::Failed(failure)));
+                }
                 Ok(Event::Finished(Outcome::Output(text.into())))
             }
             FromStep::Failed { code, message, key, line } => {
@@ -336,6 +349,26 @@ impl Caps {
     }
 }
 
+/// How deep this JSON is nested, found without recursion.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 fn question(ask: AskHeader, message: Bytes) -> Ask {
     let AskHeader { kind, key, field, .. } = ask;
     let algorithm = |default: &str| ask.algorithm.unwrap_or_else(|| default.to_owned());
@@ -366,5 +399,134 @@ fn question(ask: AskHeader, message: Bytes) -> Ask {
             algorithm: algorithm("sha256"),
             encoding,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::test_child;
+    use std::io::Write;
+
+    /// Plays a step that sends these bytes and then closes; gives how the session ends, after
+    /// how many other events, and checks that the process is killed.
+    async fn end_of(bytes: &[u8], keep_open: bool) -> (Failure, usize) {
+        let (mut step, child) = test_child();
+        let limits = Limits {
+            wall_time: Duration::from_millis(if keep_open { 300 } else { 20_000 }),
+            log_bytes: 1_000,
+            output_bytes: 1_000,
+            request_bytes: 1_000,
+            fetches_at_once: 2,
+            ..Limits::default()
+        };
+        let bytes = bytes.to_vec();
+        let writer = std::thread::spawn(move || {
+            // The session may hang up long before all is written.
+            let _ = step.write_all(&bytes);
+            keep_open.then_some(step)
+        });
+        let mut session = Session::new(child, Bytes::new(), &limits, vec!["K".to_owned()]);
+        let mut others = 0;
+        let failure = loop {
+            match session.next().await {
+                Event::Finished(Outcome::Failed(failure)) => break failure,
+                Event::Finished(outcome) => panic!("{outcome:?}"),
+                _ => others += 1,
+            }
+            assert!(session.decoder.buffer.len() <= STEP_HEADER + 2 * READ_BYTES);
+        };
+        assert!(session.child.was_killed().await, "{failure:?}");
+        drop(session);
+        drop(writer.join());
+        (failure, others)
+    }
+
+    fn frame(header: &str, body: &[u8]) -> Vec<u8> {
+        let length = |bytes: usize| u32::try_from(bytes).expect("short").to_le_bytes();
+        let lengths = [length(header.len()), length(body.len())].concat();
+        [&lengths, header.as_bytes(), body].concat()
+    }
+
+    #[tokio::test]
+    async fn survives_whatever_a_step_sends() {
+        let log = frame(r#"{"log":{"level":"info"}}"#, &[b'x'; 500]);
+        let fetch = |id: u32, extra: &str| {
+            let header = format!(
+                r#"{{"fetch":{{"id":{id},"url":"u","method":"GET","headers":[],"credential":null,"redirect":"follow"{extra}}}}}"#
+            );
+            frame(&header, b"")
+        };
+        let ask = |id: u32, key: &str| {
+            frame(
+                &format!(r#"{{"ask":{{"id":{id},"ask":{{"kind":"basic","key":"{key}"}}}}}}"#),
+                b"",
+            )
+        };
+        let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
+        let rules = "script_error";
+        let cases: Vec<(Vec<u8>, &str, usize)> = vec![
+            (b"".to_vec(), "memory_limit", 0),
+            (b"\x01\x02".to_vec(), "memory_limit", 0),
+            (vec![0; 8], rules, 0),
+            (vec![0xff; 64], rules, 0),
+            (vec![0x20; 100_000], rules, 0),
+            (frame("{}", b""), rules, 0),
+            (frame("nonsense", b""), rules, 0),
+            (frame(r#"{"abort":{"id":-1}}"#, b""), rules, 0),
+            (frame(r#"{"abort":{"id":1,"more":2}}"#, b""), rules, 0),
+            (frame(r#"{"abort":{"id":1,"id":1}}"#, b""), rules, 0),
+            (frame(r#"{"exec":{"id":1}}"#, b""), rules, 0),
+            (frame(r#"{"run":{}}"#, b""), rules, 0),
+            (frame(&"[".repeat(200_000), b""), rules, 0),
+            (frame(&r#"{"log":"#.repeat(30_000), b""), rules, 0),
+            (frame(r#"{"abort":{"id":1}}"#, b"body"), rules, 0),
+            (frame(r#"{"output":{}}"#, &[b'1'; 1_001]), rules, 0),
+            (frame(r#"{"output":{}}"#, b"nope"), rules, 0),
+            (frame(r#"{"output":{}}"#, b"1 2"), rules, 0),
+            (frame(r#"{"output":{}}"#, &[0x22, 0xff, 0x22]), rules, 0),
+            (frame(r#"{"output":{}}"#, deep.as_bytes()), rules, 0),
+            (frame(r#"{"output":{}}"#, b"")[..12].to_vec(), "memory_limit", 0),
+            (frame(r#"{"compiled":{"keys":[]}}"#, b""), rules, 0),
+            (frame(r#"{"refused":{"line":1,"column":1,"message":""}}"#, b""), rules, 0),
+            (log.repeat(10), rules, 3),
+            (frame(r#"{"log":{"level":"loud"}}"#, b""), rules, 0),
+            (fetch(1, r#","extra":1"#), rules, 0),
+            ([fetch(1, ""), fetch(1, "")].concat(), rules, 1),
+            ([fetch(1, ""), fetch(2, ""), fetch(3, "")].concat(), rules, 2),
+            (
+                String::from_utf8(fetch(1, "")).expect("text").replace("null", "\"X\" ").into(),
+                rules,
+                0,
+            ),
+            (ask(1, "OTHER"), rules, 0),
+            ([ask(1, "K"), ask(2, "K")].concat(), rules, 1),
+            ([ask(1, "K"), frame("{}", b"")].concat(), rules, 1),
+        ];
+        for (bytes, code, others) in cases {
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned();
+            let (failure, seen) = end_of(&bytes, false).await;
+            assert_eq!((failure.code, seen), (code, others), "{shown}: {failure:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_floods_and_silence_at_the_deadline() {
+        let abort = frame(r#"{"abort":{"id":7}}"#, b"").repeat(3_000_000);
+        for bytes in
+            [abort, frame(r#"{"log":{"level":"info"}}"#, b"begun")[..20].to_vec(), Vec::new()]
+        {
+            let (failure, _) = end_of(&bytes, true).await;
+            assert_eq!(failure.code, "timeout", "{} bytes", bytes.len());
+        }
+    }
+
+    #[test]
+    fn measures_depth() {
+        for (json, expected) in
+            [("1", 0), ("[]", 1), (r#"{"a":[{}],"b":[]}"#, 3), (r#""[[\"[""#, 0)]
+        {
+            assert_eq!(depth(json), expected, "{json}");
+        }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct FetchedHeader {
 }
 
 /// From a step's process to the server.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum FromStep {
     /// Body: the text.
@@ -82,7 +82,7 @@ pub(crate) enum FromStep {
     Refused { line: u32, column: u32, message: String },
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FetchHeader {
     pub(crate) id: u32,
@@ -93,7 +93,7 @@ pub(crate) struct FetchHeader {
     pub(crate) redirect: Redirect,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskHeader {
     pub(crate) kind: AskKind,
@@ -206,5 +206,114 @@ impl<H: DeserializeOwned> Decoder<H> {
         }
         self.buffer.advance(PREFIX + header_len);
         Ok(Some((header, body_len)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode_all(
+        bytes: &[u8],
+        pieces: &[usize],
+        cap: usize,
+    ) -> Result<Vec<(FromStep, Bytes)>, WireError> {
+        let mut decoder = Decoder::<FromStep>::new(1_000);
+        let (mut rest, mut frames, mut piece) = (bytes, Vec::new(), pieces.iter().cycle());
+        loop {
+            while let Some(frame) = decoder.next(|_| cap)? {
+                frames.push(frame);
+            }
+            assert!(decoder.buffer.len() < PREFIX + 1_000 + cap + 64, "the buffer is bounded");
+            if rest.is_empty() {
+                return Ok(frames);
+            }
+            let take = piece.next().copied().unwrap_or(1).clamp(1, rest.len());
+            let (now, later) = rest.split_at(take);
+            decoder.buffer.extend_from_slice(now);
+            rest = later;
+        }
+    }
+
+    fn some_frame() -> impl Strategy<Value = (FromStep, Vec<u8>)> {
+        let text = ".{0,20}";
+        let header = prop_oneof![
+            Just(FromStep::Log { level: Level::Warn }),
+            any::<u32>().prop_map(|id| FromStep::Abort { id }),
+            Just(FromStep::Output {}),
+            (text, text, any::<Option<u32>>()).prop_map(|(code, message, line)| {
+                FromStep::Failed { code, message, key: None, line }
+            }),
+            (any::<u32>(), text, proptest::collection::vec((text, text), 0..4)).prop_map(
+                |(id, url, headers)| FromStep::Fetch(FetchHeader {
+                    id,
+                    url,
+                    method: "GET".to_owned(),
+                    headers,
+                    credential: None,
+                    redirect: Redirect::Follow,
+                })
+            ),
+        ];
+        (header, proptest::collection::vec(any::<u8>(), 0..100))
+    }
+
+    proptest! {
+        #[test]
+        fn frames_survive_any_cutting(
+            frames in proptest::collection::vec(some_frame(), 0..6),
+            pieces in proptest::collection::vec(1_usize..60, 1..8),
+        ) {
+            let mut bytes = Vec::new();
+            for (header, body) in &frames {
+                encode(&mut bytes, header, &[body.as_slice()]).expect("it fits");
+            }
+            let decoded = decode_all(&bytes, &pieces, 100).expect("valid frames");
+            let expected: Vec<_> =
+                frames.into_iter().map(|(header, body)| (header, Bytes::from(body))).collect();
+            prop_assert_eq!(decoded, expected);
+        }
+
+        #[test]
+        fn any_bytes_are_frames_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..2_000),
+            pieces in proptest::collection::vec(1_usize..60, 1..8),
+        ) {
+            // What matters is that it returns, within its bounds.
+            let _ = decode_all(&bytes, &pieces, 500);
+        }
+
+        #[test]
+        fn a_damaged_frame_is_a_frame_or_an_error(
+            (header, body) in some_frame(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &header, &[body.as_slice()]).expect("it fits");
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = decode_all(&bytes, &[7], 500);
+        }
+    }
+
+    #[test]
+    fn lengths_are_refused_before_anything_is_kept() {
+        let prefix = |header: u32, body: u32| [header.to_le_bytes(), body.to_le_bytes()].concat();
+        let log = br#"{"log":{"level":"info"}}"#;
+        let with_header = |body| [prefix(log.len() as u32, body).as_slice(), log].concat();
+        for (bytes, expected) in [
+            (prefix(1_001, 0), Err(WireError::TooLong)),
+            (prefix(u32::MAX, u32::MAX), Err(WireError::TooLong)),
+            (prefix(1_000, u32::MAX), Ok(0)),
+            (with_header(501), Err(WireError::TooLong)),
+            (with_header(500), Ok(0)),
+            (with_header(0), Ok(1)),
+            (prefix(0, 0), Err(WireError::Malformed)),
+        ] {
+            let got = decode_all(&bytes, &[3], 500).map(|frames| frames.len());
+            assert_eq!(got, expected, "{bytes:?}");
+        }
     }
 }

@@ -57,7 +57,7 @@
       const keep = stream ? unfinished(this.#encoding, bytes) : 0;
       this.#held = bytes.slice(bytes.length - keep);
       let text = host.decode(this.#encoding, bytes.subarray(0, bytes.length - keep), this.#fatal);
-      if (text === null) throw new TypeError('the bytes are not valid text in this encoding');
+      if (text === undefined) throw new TypeError('the bytes are not valid text in this encoding');
       if (!this.#started && !this.#ignoreBOM && text.startsWith('\ufeff')) text = text.slice(1);
       this.#started = stream && (this.#started || text.length > 0);
       return text;
@@ -79,7 +79,7 @@
     },
     atob: (text) => {
       const decoded = host.unbase64(shared.text(text));
-      if (decoded === null) throw shared.domError(INVALID, 'the text is not base64');
+      if (decoded === undefined) throw shared.domError(INVALID, 'the text is not base64');
       return decoded;
     },
   });

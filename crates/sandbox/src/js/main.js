@@ -61,7 +61,7 @@
 
   const isOutOfMemory = (error) => {
     try {
-      return error === null ? host.nearlyFull() : error instanceof InternalError && error.message === 'out of memory';
+      return host.wasRefusedMemory() && (error === null || (error instanceof InternalError && error.message === 'out of memory'));
     } catch {
       return false;
     }
@@ -71,7 +71,7 @@
     const outOfMemory = isOutOfMemory(error);
     host.relax();
     const { code, message, key, line } = shared.describe(error);
-    host.fail(outOfMemory ? 'memory_limit' : shared.text(code), shared.text(message), key === undefined ? undefined : shared.text(key), line);
+    host.fail(outOfMemory ? 'memory_limit' : shared.text(code), outOfMemory && error === null ? 'the code used all of its memory' : shared.text(message), key === undefined ? undefined : shared.text(key), line);
   };
 
   const toJson = (value) => {

@@ -59,14 +59,14 @@
 
   const parse = (url, base) => {
     const parts = host.parseUrl(shared.text(url), base === undefined ? undefined : shared.text(base));
-    if (parts === null) throw new TypeError(`"${shared.text(url).slice(0, 200)}" is not a valid URL`);
+    if (parts === undefined) throw new TypeError(`"${shared.text(url).slice(0, 200)}" is not a valid URL`);
     return parts;
   };
 
   class URL {
     #parts; #query = null; #reparse;
     constructor(url, base) { this.#parts = parse(url, base); }
-    static canParse(url, base) { return host.parseUrl(shared.text(url), base === undefined ? undefined : shared.text(base)) !== null; }
+    static canParse(url, base) { return host.parseUrl(shared.text(url), base === undefined ? undefined : shared.text(base)) !== undefined; }
     static parse(url, base) { return URL.canParse(url, base) ? new URL(url, base) : null; }
     get searchParams() {
       if (this.#query === null) {

@@ -138,3 +138,18 @@ impl Step {
         }
     }
 }
+
+/// Runs each source and compares its output.
+pub(crate) async fn check_outputs(cases: &[(&str, serde_json::Value)]) {
+    let sandbox = sandbox().await;
+    for (source, expected) in cases {
+        let ran = step(source).run(&sandbox).await;
+        match &ran.outcome {
+            Outcome::Output(text) => {
+                let output: serde_json::Value = serde_json::from_str(text).expect("JSON");
+                assert_eq!(&output, expected, "{source}");
+            }
+            Outcome::Failed(failure) => panic!("{source}: {failure:?}"),
+        }
+    }
+}
