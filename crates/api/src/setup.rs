@@ -96,3 +96,7 @@ pub(crate) fn slug(name: &str) -> String {
     let slug: String = parts.join("-").chars().take(60).collect();
     if slug.is_empty() { "workspace".into() } else { slug }
 }
+
+pub(crate) fn operations() -> Vec<Operation> {
+    Vec::new()
+}
