@@ -83,7 +83,7 @@ impl Covers {
             if known || hit.end <= furthest {
                 continue;
             }
-            run = run::cover(text, around.start, around.end);
+            run = run::cover(text, &hit, &around);
             let grows = if run.end == text.len() { Grows::Run } else { Grows::No };
             all.push(Cover { range: run.clone(), secret: Some(secret), continued: false, grows });
         }

@@ -94,45 +94,47 @@ fn escaped(index: &Index, text: &[u8], prior: u8, shadow: &mut Shadow, covers: &
     let mut twice = Shadow::default();
     for (escape, islands) in islands(index, text) {
         for island in islands {
-            let prior = if island.start == 0 { prior } else { before(text, island.start) };
-            let stretch = cut(text, island.start, island.end);
-            let offset = island.start;
-            escape.decode(stretch, |from, to| (offset + from, offset + to), shadow);
-            let whole = island.end == text.len();
-            unescaped(index, text, prior, whole, shadow, covers);
-            for inner in escape.inner().iter().filter(|inner| occurs(index, **inner, &shadow.bytes))
-            {
+            let stretch = Stretch {
+                prior: if island.start == 0 { prior } else { before(text, island.start) },
+                whole: island.end == text.len(),
+                extends_runs: escape.extends_runs(),
+            };
+            let (bytes, offset) = (cut(text, island.start, island.end), island.start);
+            escape.decode(bytes, |from, to| (offset + from, offset + to), shadow);
+            unescaped(index, text, &stretch, shadow, covers);
+            let inner = escape.inner().iter();
+            for inner in inner.filter(|inner| occurs(index, **inner, &shadow.bytes)) {
                 let span = |from, to| {
                     let range = shadow.range(from, to);
                     (range.start, range.end)
                 };
                 inner.decode(&shadow.bytes, span, &mut twice);
-                unescaped(index, text, prior, whole, &twice, covers);
+                unescaped(index, text, &stretch, &twice, covers);
             }
         }
     }
 }
 
-/// Searches a decoded stretch. Its end is no boundary unless it is the text's.
-fn unescaped(
-    index: &Index,
-    text: &[u8],
+/// What is to know of a decoded stretch of text.
+struct Stretch {
+    /// The byte before it.
     prior: u8,
+    /// Whether its end is the text's; else it is no boundary.
     whole: bool,
-    shadow: &Shadow,
-    covers: &mut Covers,
-) {
+    extends_runs: bool,
+}
+
+/// Searches a decoded stretch.
+fn unescaped(index: &Index, text: &[u8], stretch: &Stretch, shadow: &Shadow, covers: &mut Covers) {
     let bytes = &shadow.bytes;
-    index.search(bytes, prior, |hit| {
-        if hit.end == bytes.len() && !whole {
+    index.search(bytes, stretch.prior, |hit| {
+        if hit.end == bytes.len() && !stretch.whole {
             return;
         }
-        if hit.exact {
+        if hit.exact || !stretch.extends_runs {
             return mapped(text, shadow, &hit, covers);
         }
-        // The run goes on in what is decoded.
-        let around = run::plain(bytes, hit.start, hit.end);
-        let around = shadow.range(around.start, around.end);
+        let around = shadow.run(hit.start, hit.end);
         covers.loose(shadow.range(hit.start, hit.end), around, hit.secret);
     });
     if index.has_tiny() {
@@ -156,7 +158,7 @@ pub(super) fn occurs(index: &Index, escape: Escape, text: &[u8]) -> bool {
 fn counts(index: &Index, escape: Escape, text: &[u8], i: usize) -> usize {
     let any = index.has_weak() || index.has_tiny();
     let token = escape.token(text, i);
-    let token = token.filter(|token| any || Escape::matters(token, index.bytes()));
+    let token = token.filter(|token| any || escape.matters(token, index.bytes()));
     token.map_or(0, |token| token.taken)
 }
 
@@ -168,7 +170,6 @@ fn islands(index: &Index, text: &[u8]) -> Vec<(Escape, Vec<Range<usize>>)> {
     let quotes = |escape| found.iter().any(|(known, _)| *known == escape);
     let single = if quotes(Escape::Shell) { b'\'' } else { b'%' };
     let double = if quotes(Escape::DoubledDouble) { b'"' } else { b'%' };
-    let reach = index.longest() + 32;
     for (start, block) in (0..).step_by(64).zip(text.chunks(64)) {
         let leads = block.iter().fold(false, |any, b| {
             any | (*b == b'%')
@@ -192,6 +193,7 @@ fn islands(index: &Index, text: &[u8]) -> Vec<(Escape, Vec<Range<usize>>)> {
                 }
                 let taken = counts(index, *escape, text, i);
                 if taken > 0 {
+                    let reach = escape.reach(index);
                     let end = (i + taken + reach).min(text.len());
                     grow(islands, i.saturating_sub(reach)..end);
                 }
@@ -255,7 +257,7 @@ fn places(index: &Index, text: &[u8], patterns: bool, covers: &mut Covers) {
         match place {
             Place::Packed(start) if !index.is_empty() && packed::is_long(text, start) => {
                 if !tried.0.contains(&start) {
-                    tried = (run::cover(text, start, start), 0);
+                    tried = (run::cover(text, &(start..start), &(start..start)), 0);
                 }
                 tried.1 += 1;
                 let inside = (tried.1 <= TRIES).then(|| packed::unpacked(text, start)).flatten();

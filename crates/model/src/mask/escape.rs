@@ -1,9 +1,14 @@
 //! Encodings that escape single characters, each decoded into a shadow: percent, backslash,
 //! entities, quoted-printable and the quoting of shells, SQL and CSV.
 
-use super::bytes::{ByteSet, at, cut, hex_number, hex_pair};
+use super::bytes::{ByteSet, at, cut, hex_number, hex_pair, is_run};
 use super::index::Index;
 use super::shadow::Shadow;
+
+/// Characters that an inner escape takes for one byte.
+const WIDEST: usize = 8;
+/// What may stand beside a needle and count, such as quotes around a tiny value.
+const MARGIN: usize = 32;
 
 /// A way to escape. White space always leaves each decoder in its first state, so that text may be
 /// cut after it.
@@ -128,11 +133,26 @@ impl Escape {
         }
     }
 
-    /// Whether an escape is worth decoding for needles made of `bytes`: one that decodes to
-    /// something else cannot be part of a needle, unless it begins an escape of its own.
-    pub(super) fn matters(token: &Token, bytes: &ByteSet) -> bool {
-        let own = |b: &u8| matches!(b, b'%' | b'\\' | b'&' | b'+' | b'/' | b'-' | b'_' | b'=');
-        token.length != 1 || token.bytes().iter().any(|b| bytes.contains(*b) || own(b))
+    /// Whether decoding `token` can make a difference for needles made of `bytes`: what it stands
+    /// for is part of one, begins another escape, or belongs to a run.
+    pub(super) fn matters(self, token: &Token, bytes: &ByteSet) -> bool {
+        let begins = |b: &u8| matches!(b, b'%' | b'\\' | b'&' | b'=');
+        let runs = |b: &u8| is_run(*b) && self != Escape::QuotedPrintable;
+        let packs = |b: &u8| matches!(b, b'+' | b'/' | b'-' | b'_');
+        let any = |b: &u8| bytes.contains(*b) || begins(b) || runs(b) || packs(b);
+        token.length != 1 || token.bytes().iter().any(any)
+    }
+
+    /// How far from one of its escapes a needle can reach, in characters: far when it is escaped
+    /// in another way besides.
+    pub(super) fn reach(self, index: &Index) -> usize {
+        let inner = if self.inner().is_empty() { 0 } else { WIDEST * index.longest_value() };
+        MARGIN + index.longest().max(inner)
+    }
+
+    /// Whether a run goes on in what this one decodes to. Soft line breaks would glue words.
+    pub(super) fn extends_runs(self) -> bool {
+        self != Escape::QuotedPrintable
     }
 
     /// Decodes `text`, whose byte at `i` stands for the original range that `span` gives.

@@ -19,6 +19,7 @@ pub(super) struct Index {
     owners: Vec<(u32, u32)>,
     filter: Filter,
     longest: usize,
+    longest_value: usize,
     bytes: ByteSet,
     has_weak: bool,
     has_tiny: bool,
@@ -50,6 +51,7 @@ impl Index {
             let needles = &secret.needles;
             entries.extend(needles.keys().map(|(key, literal)| (key, number, literal)));
             index.longest = index.longest.max(needles.longest());
+            index.longest_value = index.longest_value.max(needles.longest_value());
             index.bytes.extend(needles.bytes());
             index.has_weak |= needles.has_weak();
             index.has_tiny |= needles.tiny().next().is_some();
@@ -94,6 +96,11 @@ impl Index {
     /// No needle is longer in any fixed form.
     pub(super) fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// No value is longer, not encoded.
+    pub(super) fn longest_value(&self) -> usize {
+        self.longest_value
     }
 
     /// Every needle in `text`, overlapping ones too. `prior` is the byte before the text.

@@ -26,6 +26,7 @@ pub struct Needles {
     tiny: Vec<Zeroizing<Vec<u8>>>,
     bytes: ByteSet,
     longest: usize,
+    longest_value: usize,
     has_weak: bool,
 }
 
@@ -84,6 +85,7 @@ impl Needles {
             tiny: Vec::new(),
             bytes: ByteSet::default(),
             longest: 0,
+            longest_value: 0,
             has_weak: false,
         };
         needles.add(value, 0);
@@ -216,6 +218,9 @@ impl Needles {
             head.zeroize();
         }
         for source in &self.sources {
+            if source.width == Width::Utf8 {
+                self.longest_value = self.longest_value.max(source.bytes.len());
+            }
             for b in source.bytes.iter() {
                 self.bytes.insert(*b);
                 self.bytes.insert(b.to_ascii_lowercase());
@@ -247,6 +252,11 @@ impl Needles {
     /// Length of the longest literal in text.
     pub(super) fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// Length of the longest value, not encoded.
+    pub(super) fn longest_value(&self) -> usize {
+        self.longest_value
     }
 
     /// Whether any part is looked for as a token.

@@ -35,7 +35,7 @@ pub(super) fn unpacked(text: &[u8], start: usize) -> Option<Zeroizing<Vec<u8>>> 
 
 /// Decodes the base64 run at `start` over wrapped lines.
 fn bytes(text: &[u8], start: usize) -> Zeroizing<Vec<u8>> {
-    let end = run::cover(text, start, start).end;
+    let end = run::cover(text, &(start..start), &(start..start)).end;
     let mut out = Zeroizing::new(Vec::with_capacity((end - start) / 4 * 3));
     let (mut i, mut bits, mut held) = (start, 0_u32, 0_u32);
     while i < end {

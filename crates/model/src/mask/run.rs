@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::bytes::{at, before, cut, is_blank, is_run};
+use super::bytes::{at, before, cut, hex_number, hex_pair, is_blank, is_run};
 use super::shadow::Shadow;
 
 /// A line of base64 that goes on in the next one has at least so many characters.
@@ -14,10 +14,11 @@ const CONTINUED: usize = 16;
 /// Indentation of wrapped lines.
 const INDENT: usize = 16;
 
-/// The run around `from..to`, with padding and wrapped lines.
-pub(super) fn cover(text: &[u8], from: usize, to: usize) -> Range<usize> {
-    let mut start = back(text, from);
-    let mut end = forward(text, to);
+/// The run around `hit`, with padding and wrapped lines. It is known to hold `around`.
+pub(super) fn cover(text: &[u8], hit: &Range<usize>, around: &Range<usize>) -> Range<usize> {
+    let start = back(text, around.start);
+    let mut start = after_escape(text, start).min(hit.start);
+    let mut end = forward(text, around.end);
     loop {
         let length = end - run_start(text, end, 0);
         let (padded, next) = (padding(text, end), line_break(text, end));
@@ -38,12 +39,6 @@ pub(super) fn cover(text: &[u8], from: usize, to: usize) -> Range<usize> {
         start = previous;
     }
     start..end
-}
-
-/// The run of plain run characters around `from..to`.
-pub(super) fn plain(text: &[u8], from: usize, to: usize) -> Range<usize> {
-    let rest = cut(text, to, text.len()).iter().take_while(|b| is_run(**b)).count();
-    run_start(text, from, 0)..to + rest
 }
 
 /// Where the plain run that ends at `end` begins, not before `least`.
@@ -81,10 +76,20 @@ fn back(text: &[u8], end: usize) -> usize {
         }
         i -= 1;
     }
-    // The letter of an escape such as `\n` is not part of the run.
-    let letter =
-        before(text, i) == b'\\' && matches!(at(text, i), b'n' | b'r' | b't' | b'b' | b'f');
-    if letter && i < end { i + 1 } else { i }
+    i
+}
+
+/// What is left of an escape such as `\n` or `%2e` is not part of the run that seems to begin
+/// with it.
+fn after_escape(text: &[u8], i: usize) -> usize {
+    let left = match (before(text, i), at(text, i)) {
+        (b'\\', b'n' | b'r' | b't' | b'b' | b'f') => 1,
+        (b'\\', b'x') if hex_pair(text, i + 1).is_some() => 3,
+        (b'\\', b'u') if hex_number(text, i + 1, 4).is_some() => 5,
+        (b'%', _) if hex_pair(text, i).is_some() => 2,
+        _ => 0,
+    };
+    i + left
 }
 
 /// Whether `%2B` or `%2F` stands at `i`.
@@ -148,9 +153,7 @@ fn continues(text: &[u8], i: usize) -> bool {
 fn wrapped_before(text: &[u8], i: usize, least: usize) -> Option<usize> {
     let end = break_start(text, i)?;
     let start = run_start(text, end, 0);
-    // After an escaped line break its letter looks like the first character of the run.
-    let letter = before(text, start) == b'\\' && matches!(at(text, start), b'n');
-    let start = if letter { start + 1 } else { start };
+    let start = after_escape(text, start);
     (end.saturating_sub(start) >= least).then_some(start)
 }
 

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::bytes::{at, before, is_run};
+
 /// Decoded bytes, and for each the range of the original text that it stands for.
 #[derive(Default)]
 pub(super) struct Shadow {
@@ -34,6 +36,22 @@ impl Shadow {
     /// Where in the original the byte at `i` begins.
     pub(super) fn origin(&self, i: usize) -> usize {
         self.spans.get(i).map_or(0, |span| span.0 as usize)
+    }
+
+    /// The original range of the decoded run around `start..end`. It ends where something was left
+    /// out, such as a soft line break.
+    pub(super) fn run(&self, mut start: usize, mut end: usize) -> Range<usize> {
+        let joins = |i: usize| match (self.spans.get(i), self.spans.get(i + 1)) {
+            (Some(one), Some(next)) => one == next || one.1 == next.0,
+            _ => false,
+        };
+        while is_run(before(&self.bytes, start)) && joins(start - 1) {
+            start -= 1;
+        }
+        while end > 0 && is_run(at(&self.bytes, end)) && joins(end - 1) {
+            end += 1;
+        }
+        self.range(start, end)
     }
 
     /// The original range of a decoded one.
