@@ -1,7 +1,8 @@
 -- One text for both back ends; `dialect.rs` turns TEXT, BIGINT and BYTEA into the back end's own.
 -- Tables of tenant data have workspace_id first in primary key and indexes (it is the shard key).
 -- The exceptions look something up before the workspace is known: `routes` (hash of a token or
--- trigger to its row), `members_by_email` (sign-in) and `runs_open` (what a node has to drive).
+-- trigger to its row), `members_by_email` (sign-in) and `idempotency_by_age` (forgetting).
+-- What a node has to drive is found by reading all of `runs_open`, which holds open runs alone.
 
 CREATE TABLE meta (
     name TEXT NOT NULL PRIMARY KEY,
@@ -186,7 +187,7 @@ CREATE TABLE runs (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX runs_by_workflow ON runs (workspace_id, workflow_id, id);
-CREATE INDEX runs_open ON runs (node_id, workspace_id, id) WHERE finished_at IS NULL;
+CREATE INDEX runs_open ON runs (workspace_id, id) WHERE finished_at IS NULL;
 CREATE INDEX runs_failed ON runs (workspace_id, id) WHERE status = 'failed';
 CREATE INDEX runs_cancelled ON runs (workspace_id, id) WHERE status = 'cancelled';
 

@@ -153,7 +153,7 @@ impl RunFilter {
             select.add(status_condition(status), []);
         }
         let used = " AND id IN (SELECT run_id FROM audit WHERE audit.workspace_id = ?
-            AND credential_id = ? AND run_id IS NOT NULL)";
+            AND credential_id = ?)";
         if let Some(credential) = self.credential {
             select.add(used, [workspace.into(), credential.into()]);
         }

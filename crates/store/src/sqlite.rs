@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::queue::{self, Job, Queue};
 use crate::session::{Connection, Session};
 use crate::value::{Row, Value};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use std::borrow::Cow;
 use std::fs;
@@ -27,6 +28,8 @@ pub(crate) fn open(path: &Path) -> Result<rusqlite::Connection, StoreError> {
     let connection = rusqlite::Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     connection.execute_batch(dialect::SQLITE_SETTINGS)?;
+    // Without this guarantee SQLite plans a cached statement anew for each new set of values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }

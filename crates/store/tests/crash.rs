@@ -1,9 +1,4 @@
 //! What was answered survives a kill -9 at any moment (SQLite; PostgreSQL sees to it itself).
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests stop where something is not as expected; the child speaks by printing"
-)]
 
 use keyward_store::{Store, Target};
 use std::io::{BufRead, BufReader};

@@ -15,7 +15,10 @@ async fn write(f: &Fixture, events: Vec<Event>) -> Result<keyward_store::AuditRe
 }
 
 /// Reads all chains of a workspace and computes each MAC anew.
-pub async fn verified(f: &Fixture, workspace: WorkspaceId) -> HashMap<StreamId, Vec<Record>> {
+pub(crate) async fn verified(
+    f: &Fixture,
+    workspace: WorkspaceId,
+) -> HashMap<StreamId, Vec<Record>> {
     let streams = f.store.read(move |r| r.audit_streams(workspace)).await.unwrap();
     let mut chains = HashMap::new();
     for stream in streams {
@@ -49,7 +52,7 @@ pub async fn verified(f: &Fixture, workspace: WorkspaceId) -> HashMap<StreamId, 
     chains
 }
 
-pub async fn chains_hold(f: &Fixture) {
+pub(crate) async fn chains_hold(f: &Fixture) {
     let workspace = f.workspace;
     let other = Event { workspace: id(), ..f.event() };
     let elsewhere = other.workspace;
@@ -82,7 +85,7 @@ pub async fn chains_hold(f: &Fixture) {
     }
 }
 
-pub async fn nothing_is_written_without_its_event(f: &Fixture) {
+pub(crate) async fn nothing_is_written_without_its_event(f: &Fixture) {
     let put = |events: Vec<Event>| {
         move |tx: &mut keyward_store::Tx<'_>| {
             tx.put_meta("trace", b"left")?;
@@ -103,7 +106,7 @@ pub async fn nothing_is_written_without_its_event(f: &Fixture) {
     unarmed.close().await;
 }
 
-pub async fn a_rolled_back_event_leaves_no_gap(f: &Fixture) {
+pub(crate) async fn a_rolled_back_event_leaves_no_gap(f: &Fixture) {
     let first = f.event();
     let receipt = write(f, vec![first.clone()]).await.unwrap();
     assert!(receipt.covers(first.id));
@@ -118,7 +121,7 @@ pub async fn a_rolled_back_event_leaves_no_gap(f: &Fixture) {
     assert_eq!(chains.values().map(Vec::len).sum::<usize>(), 41);
 }
 
-pub async fn the_list_is_filtered(f: &Fixture) {
+pub(crate) async fn the_list_is_filtered(f: &Fixture) {
     let workspace = f.workspace;
     let mut full = f.event();
     full.at = at(50);
@@ -162,7 +165,7 @@ pub async fn the_list_is_filtered(f: &Fixture) {
     assert_eq!(list(none, Page::first(9)).await.0, []);
 }
 
-pub async fn a_run_and_its_first_use_are_one_commit(f: &Fixture) {
+pub(crate) async fn a_run_and_its_first_use_are_one_commit(f: &Fixture) {
     let (new, mut event) = (f.run(), f.event());
     event.run = Some(new.id);
     let (run, wanted) = (new.id, event.id);

@@ -10,7 +10,7 @@ use keyward_testkit::postgres::Postgres;
 use std::collections::HashSet;
 use tokio::task::JoinSet;
 
-pub async fn many_tasks_write_at_once(f: &Fixture) {
+pub(crate) async fn many_tasks_write_at_once(f: &Fixture) {
     let workspace = f.workspace;
     let mut tasks = JoinSet::new();
     for _ in 0..64 {
@@ -40,7 +40,7 @@ pub async fn many_tasks_write_at_once(f: &Fixture) {
     assert_eq!(chains.values().map(Vec::len).sum::<usize>(), 64);
 }
 
-pub async fn one_failing_job_fails_alone(f: &Fixture) {
+pub(crate) async fn one_failing_job_fails_alone(f: &Fixture) {
     let workspace = f.workspace;
     let mut tasks = JoinSet::new();
     for number in 0..60 {
@@ -68,7 +68,7 @@ pub async fn one_failing_job_fails_alone(f: &Fixture) {
 
 /// Two owners each make the other a viewer, unless that leaves no owner: on PostgreSQL only
 /// serialisable transactions that are run again keep one.
-pub async fn collisions_are_run_again(f: &Fixture) {
+pub(crate) async fn collisions_are_run_again(f: &Fixture) {
     let workspace = f.workspace;
     for _ in 0..10 {
         let pair = [f.member("a", Role::Owner), f.member("b", Role::Owner)];
@@ -117,7 +117,7 @@ pub async fn collisions_are_run_again(f: &Fixture) {
     verified(f, workspace).await;
 }
 
-pub async fn a_swallowed_error_dooms_the_job(f: &Fixture) {
+pub(crate) async fn a_swallowed_error_dooms_the_job(f: &Fixture) {
     let first = f.workspace_row("slug");
     f.write(move |tx| tx.insert_workspace(&first)).await.unwrap();
     let (second, event) = (f.workspace_row("slug"), f.event());
@@ -130,7 +130,7 @@ pub async fn a_swallowed_error_dooms_the_job(f: &Fixture) {
     assert_eq!(verified(f, f.workspace).await.values().map(Vec::len).sum::<usize>(), 1);
 }
 
-pub async fn a_panic_fails_its_job_alone(f: &Fixture) {
+pub(crate) async fn a_panic_fails_its_job_alone(f: &Fixture) {
     let refused = f.store.record(|tx| -> Result<(), StoreError> {
         tx.put_meta("panic", b"left")?;
         panic!("on purpose")
@@ -143,7 +143,7 @@ pub async fn a_panic_fails_its_job_alone(f: &Fixture) {
     assert_eq!(f.store.read(|r| r.meta("after")).await, Ok(Some(vec![31])));
 }
 
-pub async fn many_may_open_at_once(f: &Fixture) {
+pub(crate) async fn many_may_open_at_once(f: &Fixture) {
     let mut tasks = JoinSet::new();
     let target = match &f.target {
         keyward_store::Target::Sqlite(path) => {

@@ -19,7 +19,7 @@ async fn keys(f: &Fixture, filter: CredentialFilter) -> Vec<String> {
     list.unwrap().items.into_iter().map(|row| open(row).key).collect()
 }
 
-pub async fn credentials_come_back_as_they_were(f: &Fixture) {
+pub(crate) async fn credentials_come_back_as_they_were(f: &Fixture) {
     let workspace = f.workspace;
     let plain = f.credential("PLAIN");
     let mut full = f.credential("FULL");
@@ -40,7 +40,7 @@ pub async fn credentials_come_back_as_they_were(f: &Fixture) {
     assert!(elsewhere.is_none());
 }
 
-pub async fn a_key_is_unique_in_its_scope(f: &Fixture) {
+pub(crate) async fn a_key_is_unique_in_its_scope(f: &Fixture) {
     let workspace = f.workspace;
     let shared = f.credential("K");
     let mut own = f.credential("K");
@@ -60,7 +60,7 @@ pub async fn a_key_is_unique_in_its_scope(f: &Fixture) {
     insert(f, &f.credential("K")).await;
 }
 
-pub async fn updates_compare_the_revision(f: &Fixture) {
+pub(crate) async fn updates_compare_the_revision(f: &Fixture) {
     let workspace = f.workspace;
     let mut credential = f.credential("K");
     insert(f, &credential).await;
@@ -82,7 +82,7 @@ pub async fn updates_compare_the_revision(f: &Fixture) {
     assert_eq!(keys(f, dev).await, ["K"], "filters follow the update");
 }
 
-pub async fn filters_narrow_the_list(f: &Fixture) {
+pub(crate) async fn filters_narrow_the_list(f: &Fixture) {
     let workflow: WorkflowId = id();
     let mut old = f.credential("OLD");
     old.expires_at = Some(at(50));
@@ -136,7 +136,7 @@ pub async fn filters_narrow_the_list(f: &Fixture) {
     assert_eq!(keys(f, by_workflow).await, ["OLD", "OWN"]);
 }
 
-pub async fn pages_do_not_shift(f: &Fixture) {
+pub(crate) async fn pages_do_not_shift(f: &Fixture) {
     let workspace = f.workspace;
     for number in 0..7 {
         insert(f, &f.credential(&format!("K{number}"))).await;
@@ -162,7 +162,7 @@ pub async fn pages_do_not_shift(f: &Fixture) {
     }
 }
 
-pub async fn versions_come_and_go(f: &Fixture) {
+pub(crate) async fn versions_come_and_go(f: &Fixture) {
     let workspace = f.workspace;
     let credential: CredentialId = id();
     let sealed = |byte: u8| Sealed::from_bytes(vec![byte; 100]);
@@ -206,7 +206,7 @@ pub async fn versions_come_and_go(f: &Fixture) {
     assert_eq!(gone, Ok(None), "versions go with their credential");
 }
 
-pub async fn uses_are_counted(f: &Fixture) {
+pub(crate) async fn uses_are_counted(f: &Fixture) {
     const DAY: i64 = 86_400_000;
     let workspace = f.workspace;
     let (credential, workflow): (CredentialId, WorkflowId) = (id(), id());
@@ -229,7 +229,7 @@ pub async fn uses_are_counted(f: &Fixture) {
     assert!(f.store.read(move |r| r.last_uses(workspace, &[])).await.unwrap().is_empty());
 }
 
-pub async fn dependents_are_those_that_name_the_key(f: &Fixture) {
+pub(crate) async fn dependents_are_those_that_name_the_key(f: &Fixture) {
     let workspace = f.workspace;
     let (one, two) = (f.workflow("One"), f.workflow("Two"));
     for workflow in [sign(one.clone()), sign(two.clone())] {

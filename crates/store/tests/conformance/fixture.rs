@@ -19,21 +19,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub struct Fixture {
-    pub store: Store,
-    pub target: Target,
-    pub workspace: WorkspaceId,
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) target: Target,
+    pub(crate) workspace: WorkspaceId,
     _folder: Option<tempfile::TempDir>,
 }
 
 impl Fixture {
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::Sqlite(folder.path().join("db/keyward.db"));
         Self::new(target, Some(folder))
     }
 
-    pub fn postgres() -> Self {
+    pub(crate) fn postgres() -> Self {
         Self::new(Target::Postgres(Postgres::shared().fresh_database()), None)
     }
 
@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     /// A write with one event of no interest.
-    pub async fn write<T: Send + 'static>(
+    pub(crate) async fn write<T: Send + 'static>(
         &self,
         mut change: impl FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -55,12 +55,12 @@ impl Fixture {
         self.store.write(write).await.map(|(value, _): (T, AuditReceipt)| value)
     }
 
-    pub fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         let action = Action::WorkflowUpdated;
         Event::new(id(), self.workspace, at(1), Actor::system(), action)
     }
 
-    pub fn run(&self) -> NewRun {
+    pub(crate) fn run(&self) -> NewRun {
         NewRun {
             workspace: self.workspace,
             id: id(),
@@ -77,11 +77,11 @@ impl Fixture {
         }
     }
 
-    pub fn workspace_row(&self, slug: &str) -> Workspace {
+    pub(crate) fn workspace_row(&self, slug: &str) -> Workspace {
         Workspace { id: id(), slug: slug.into(), name: "Name".into(), created_at: at(5) }
     }
 
-    pub fn member(&self, email: &str, role: Role) -> Member {
+    pub(crate) fn member(&self, email: &str, role: Role) -> Member {
         Member {
             workspace: self.workspace,
             id: id(),
@@ -93,7 +93,7 @@ impl Fixture {
         }
     }
 
-    pub fn credential(&self, key: &str) -> Credential {
+    pub(crate) fn credential(&self, key: &str) -> Credential {
         let details = Details {
             name: format!("Name of {key}"),
             description: "100% of_it".into(),
@@ -126,7 +126,7 @@ impl Fixture {
         }
     }
 
-    pub fn workflow(&self, name: &str) -> Workflow {
+    pub(crate) fn workflow(&self, name: &str) -> Workflow {
         let mut hash = [0; 32];
         hash[..16].copy_from_slice(id::<MemberId>().as_bytes());
         Workflow {
@@ -145,7 +145,7 @@ impl Fixture {
     }
 }
 
-pub fn step(position: i64) -> NewStep {
+pub(crate) fn step(position: i64) -> NewStep {
     NewStep {
         position,
         step: format!("step{position}"),
@@ -165,7 +165,7 @@ pub fn step(position: i64) -> NewStep {
     }
 }
 
-pub fn end(status: RunStatus) -> RunEnd {
+pub(crate) fn end(status: RunStatus) -> RunEnd {
     RunEnd {
         status,
         error_code: None,
@@ -176,7 +176,7 @@ pub fn end(status: RunStatus) -> RunEnd {
 }
 
 /// Ids that sort by when they were asked for.
-pub fn id<T: Identifier>() -> T {
+pub(crate) fn id<T: Identifier>() -> T {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
@@ -185,25 +185,30 @@ pub fn id<T: Identifier>() -> T {
     T::from_bytes(bytes)
 }
 
-pub fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-pub fn masked(text: &str) -> Masked {
+pub(crate) fn masked(text: &str) -> Masked {
     Masker::new().text(text)
 }
 
 /// A tag that depends on every column, as the vault's would.
-pub fn sign<T: Granting>(row: T) -> Tagged<T> {
+pub(crate) fn sign<T: Granting>(row: T) -> Tagged<T> {
     Tagged::sign(row, |bytes| digest(&[bytes]))
 }
 
 /// The row, if it is exactly what was signed.
-pub fn open<T: Granting>(row: Tagged<T>) -> T {
+pub(crate) fn open<T: Granting>(row: Tagged<T>) -> T {
     row.open(|bytes| digest(&[bytes])).expect("a valid tag")
 }
 
-pub fn toy_mac(workspace: &WorkspaceId, previous: &[u8], number: i64, event: &[u8]) -> [u8; 32] {
+pub(crate) fn toy_mac(
+    workspace: &WorkspaceId,
+    previous: &[u8],
+    number: i64,
+    event: &[u8],
+) -> [u8; 32] {
     digest(&[workspace.as_bytes(), previous, &number.to_be_bytes(), event])
 }
 
@@ -221,7 +226,7 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     out
 }
 
-pub fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> &'static str {
+pub(crate) fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> &'static str {
     match result {
         Err(StoreError::Conflict { what }) => what,
         other => panic!("not a conflict: {other:?}"),

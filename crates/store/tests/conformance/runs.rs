@@ -18,7 +18,7 @@ async fn stored(f: &Fixture, run: &Owned) -> keyward_model::run::Run {
     f.store.read(move |r| r.run(workspace, run)).await.unwrap().expect("a run")
 }
 
-pub async fn a_run_goes_from_birth_to_end(f: &Fixture) {
+pub(crate) async fn a_run_goes_from_birth_to_end(f: &Fixture) {
     let workspace = f.workspace;
     let mut new = f.run();
     new.member = Some(id());
@@ -73,7 +73,7 @@ pub async fn a_run_goes_from_birth_to_end(f: &Fixture) {
     assert_eq!(steps[0].logs, r#"[{"message":"hello"}]"#);
 }
 
-pub async fn lists_are_filtered_and_paged(f: &Fixture) {
+pub(crate) async fn lists_are_filtered_and_paged(f: &Fixture) {
     let workspace = f.workspace;
     let credential = id();
     let mut runs = Vec::new();
@@ -116,7 +116,7 @@ pub async fn lists_are_filtered_and_paged(f: &Fixture) {
     assert_eq!(listed(used, Page::first(9)).await.0, [runs[1].id]);
 }
 
-pub async fn nobody_else_writes_to_a_run(f: &Fixture) {
+pub(crate) async fn nobody_else_writes_to_a_run(f: &Fixture) {
     let run = born(f, &f.run()).await;
     let key = f.store.record(move |tx| tx.set_run_key(&run, b"wrapped")).await;
     assert_eq!(key, Ok(()));
@@ -156,7 +156,7 @@ pub async fn nobody_else_writes_to_a_run(f: &Fixture) {
     assert!(steps.is_empty());
 }
 
-pub async fn a_cancelled_run_stays_cancelled(f: &Fixture) {
+pub(crate) async fn a_cancelled_run_stays_cancelled(f: &Fixture) {
     let run = born(f, &f.run()).await;
     let mut started = step(0);
     started.status = StepStatus::Running;
@@ -186,7 +186,7 @@ pub async fn a_cancelled_run_stays_cancelled(f: &Fixture) {
     assert!(left.is_empty());
 }
 
-pub async fn a_no_store_run_leaves_nothing_readable(f: &Fixture) {
+pub(crate) async fn a_no_store_run_leaves_nothing_readable(f: &Fixture) {
     for cancelled in [false, true] {
         let new = NewRun { no_store: true, ..f.run() };
         let run = born(f, &new).await;
@@ -219,7 +219,7 @@ pub async fn a_no_store_run_leaves_nothing_readable(f: &Fixture) {
     }
 }
 
-pub async fn secrets_go_with_the_run(f: &Fixture) {
+pub(crate) async fn secrets_go_with_the_run(f: &Fixture) {
     let run = born(f, &f.run()).await;
     let Owned { workspace, run: wanted, .. } = run;
     let secret = |id: &str, byte| RunSecret {
@@ -247,7 +247,7 @@ pub async fn secrets_go_with_the_run(f: &Fixture) {
     assert!(!stored(f, &run).await.trigger.is_empty(), "the rest stays");
 }
 
-pub async fn runs_are_taken_over(f: &Fixture) {
+pub(crate) async fn runs_are_taken_over(f: &Fixture) {
     let (dead, alive): (NodeId, NodeId) = (id(), id());
     let open = born(f, &NewRun { node: dead, ..f.run() }).await;
     let ended = born(f, &NewRun { node: dead, ..f.run() }).await;
@@ -270,7 +270,7 @@ pub async fn runs_are_taken_over(f: &Fixture) {
     f.store.record(move |tx| tx.put_step(&other, &step(0))).await.unwrap();
 }
 
-pub async fn waiting_runs_become_due(f: &Fixture) {
+pub(crate) async fn waiting_runs_become_due(f: &Fixture) {
     let node: NodeId = id();
     let late = born(f, &NewRun { node, ..f.run() }).await;
     let early = born(f, &NewRun { node, ..f.run() }).await;
@@ -288,7 +288,7 @@ pub async fn waiting_runs_become_due(f: &Fixture) {
     assert_eq!(due(900, 1).await, [early]);
 }
 
-pub async fn old_runs_are_purged_in_batches(f: &Fixture) {
+pub(crate) async fn old_runs_are_purged_in_batches(f: &Fixture) {
     let workspace = f.workspace;
     let mut runs = Vec::new();
     for _ in 0..5 {
@@ -321,7 +321,7 @@ pub async fn old_runs_are_purged_in_batches(f: &Fixture) {
     assert_eq!(stored(f, &open).await.status, RunStatus::Running);
 }
 
-pub async fn a_nul_does_not_stop_a_run(f: &Fixture) {
+pub(crate) async fn a_nul_does_not_stop_a_run(f: &Fixture) {
     let run = born(f, &f.run()).await;
     let mut step = step(0);
     step.error_message = Some(masked("a\0b"));

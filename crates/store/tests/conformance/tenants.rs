@@ -6,7 +6,7 @@ use keyward_model::id::{KeyId, MemberId, NodeId};
 use keyward_model::tenant::{ApiToken, WorkspaceKey};
 use keyward_store::{Page, Reply, StoreError};
 
-pub async fn small_values_are_kept(f: &Fixture) {
+pub(crate) async fn small_values_are_kept(f: &Fixture) {
     let first = f.store.record(|tx| tx.init_meta("instance", b"one")).await;
     assert_eq!(first, Ok(b"one".to_vec()));
     let second = f.store.record(|tx| tx.init_meta("instance", b"two")).await;
@@ -17,7 +17,7 @@ pub async fn small_values_are_kept(f: &Fixture) {
     assert_eq!(f.store.healthy().await, Ok(()));
 }
 
-pub async fn workspaces_are_found_and_listed(f: &Fixture) {
+pub(crate) async fn workspaces_are_found_and_listed(f: &Fixture) {
     let rows: Vec<_> = ["a", "b", "c"].iter().map(|slug| f.workspace_row(slug)).collect();
     for row in rows.clone() {
         f.write(move |tx| tx.insert_workspace(&row)).await.unwrap();
@@ -46,7 +46,7 @@ pub async fn workspaces_are_found_and_listed(f: &Fixture) {
     assert_eq!(f.store.read(|r| r.revision(id())).await, Ok(None));
 }
 
-pub async fn workspace_keys_are_kept(f: &Fixture) {
+pub(crate) async fn workspace_keys_are_kept(f: &Fixture) {
     let workspace = f.workspace;
     let key = |generation| WorkspaceKey {
         workspace,
@@ -69,7 +69,7 @@ pub async fn workspace_keys_are_kept(f: &Fixture) {
     assert_eq!(kept, Ok(vec![first, second]));
 }
 
-pub async fn members_are_found_counted_and_removed(f: &Fixture) {
+pub(crate) async fn members_are_found_counted_and_removed(f: &Fixture) {
     let workspace = f.workspace;
     assert_eq!(f.store.read(|r| r.has_owner()).await, Ok(false));
     let mut owner = f.member("a@example.com", Role::Owner);
@@ -102,7 +102,7 @@ pub async fn members_are_found_counted_and_removed(f: &Fixture) {
     assert_eq!(f.write(move |tx| tx.delete_member(workspace, owner.id)).await, Ok(false));
 }
 
-pub async fn tokens_are_found_by_their_hash(f: &Fixture) {
+pub(crate) async fn tokens_are_found_by_their_hash(f: &Fixture) {
     let workspace = f.workspace;
     let maker: MemberId = id();
     let token = |first: u8| ApiToken {
@@ -125,7 +125,7 @@ pub async fn tokens_are_found_by_their_hash(f: &Fixture) {
     assert_eq!(found.map(open), Some(two.clone()));
     assert!(f.store.read(|r| r.token_by_hash(&[3; 32])).await.unwrap().is_none());
     let page = f.store.read(move |r| r.tokens(workspace, &Page::first(1))).await.unwrap();
-    assert_eq!(page.items.into_iter().map(open).collect::<Vec<_>>(), [one.clone()]);
+    assert_eq!(page.items.into_iter().map(open).collect::<Vec<_>>(), vec![one.clone()]);
     assert_eq!(page.next, Some(one.id.to_string()));
 
     assert_eq!(f.write(move |tx| tx.delete_token(id(), one.id)).await, Ok(false), "elsewhere");
@@ -135,7 +135,7 @@ pub async fn tokens_are_found_by_their_hash(f: &Fixture) {
     assert!(f.store.read(|r| r.token_by_hash(&[2; 32])).await.unwrap().is_none());
 }
 
-pub async fn replies_are_kept_once(f: &Fixture) {
+pub(crate) async fn replies_are_kept_once(f: &Fixture) {
     let workspace = f.workspace;
     let reply =
         Reply { request_digest: vec![1], status: 201, body: b"{}".to_vec(), created_at: at(10) };
@@ -153,7 +153,7 @@ pub async fn replies_are_kept_once(f: &Fixture) {
     assert_eq!(f.store.record(|tx| tx.purge_idempotent_replies(at(11))).await, Ok(1));
 }
 
-pub async fn nodes_live_and_die(f: &Fixture) {
+pub(crate) async fn nodes_live_and_die(f: &Fixture) {
     let (old, new): (NodeId, NodeId) = (id(), id());
     for (node, seen) in [(old, 5), (new, 5), (new, 20)] {
         f.store.record(move |tx| tx.heartbeat(node, at(seen))).await.unwrap();
@@ -163,7 +163,7 @@ pub async fn nodes_live_and_die(f: &Fixture) {
     assert_eq!(f.store.read(|r| r.dead_nodes(at(10))).await, Ok(vec![]));
 }
 
-pub async fn a_closed_store_refuses(f: &Fixture) {
+pub(crate) async fn a_closed_store_refuses(f: &Fixture) {
     f.store.record(|tx| tx.put_meta("last", b"word")).await.unwrap();
     f.store.close().await;
     let refused = f.store.record(|tx| tx.put_meta("last", b"more")).await;

@@ -21,7 +21,7 @@ async fn insert(f: &Fixture, workflow: &Workflow) {
     f.write(move |tx| tx.insert_workflow(&row)).await.unwrap();
 }
 
-pub async fn workflows_are_found_by_id_and_hook(f: &Fixture) {
+pub(crate) async fn workflows_are_found_by_id_and_hook(f: &Fixture) {
     let workspace = f.workspace;
     let (one, mut two) = (f.workflow("One"), f.workflow("Two"));
     two.active = false;
@@ -43,7 +43,7 @@ pub async fn workflows_are_found_by_id_and_hook(f: &Fixture) {
         f.store.read(move |r| r.workflows(workspace, active, &page)).await.unwrap()
     };
     let first = list(None, Page::first(1)).await;
-    assert_eq!(first.items.into_iter().map(open).collect::<Vec<_>>(), [one.clone()]);
+    assert_eq!(first.items.into_iter().map(open).collect::<Vec<_>>(), vec![one.clone()]);
     let second = list(None, Page { limit: 1, after: first.next }).await;
     assert_eq!(second.items.into_iter().map(open).collect::<Vec<_>>(), [two.clone()]);
     assert_eq!(second.next, None);
@@ -51,7 +51,7 @@ pub async fn workflows_are_found_by_id_and_hook(f: &Fixture) {
     assert_eq!(inactive.items.into_iter().map(open).collect::<Vec<_>>(), [two]);
 }
 
-pub async fn updates_move_the_hook(f: &Fixture) {
+pub(crate) async fn updates_move_the_hook(f: &Fixture) {
     let mut workflow = f.workflow("One");
     insert(f, &workflow).await;
     let (before, after) = (workflow.trigger_hash, [7; 32]);
@@ -70,7 +70,7 @@ pub async fn updates_move_the_hook(f: &Fixture) {
     assert_eq!(found.map(open), Some(workflow));
 }
 
-pub async fn versions_and_allowlists_are_kept(f: &Fixture) {
+pub(crate) async fn versions_and_allowlists_are_kept(f: &Fixture) {
     let (workspace, workflow) = (f.workspace, f.workflow("One"));
     let wf = workflow.id;
     for number in 1..=3 {
@@ -97,7 +97,7 @@ pub async fn versions_and_allowlists_are_kept(f: &Fixture) {
     }
 }
 
-pub async fn deleting_leaves_nothing(f: &Fixture) {
+pub(crate) async fn deleting_leaves_nothing(f: &Fixture) {
     let workspace = f.workspace;
     let workflow = f.workflow("One");
     let (wf, hash) = (workflow.id, workflow.trigger_hash);
