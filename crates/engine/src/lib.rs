@@ -5,6 +5,7 @@ mod cancel;
 mod compiled;
 mod live;
 mod node;
+mod retention;
 mod retry;
 mod runner;
 mod save;

@@ -1,4 +1,5 @@
-//! What people do with credentials: sealing new values, narrowing bindings, trigger tokens.
+//! What people do with credentials: sealing new values, narrowing bindings, trigger tokens, and
+//! answers kept for a repeated request.
 
 use crate::seal;
 use crate::secret::Incoming;
@@ -54,5 +55,37 @@ impl Vault {
         let keys = self.keys(workspace).await?;
         let bytes = seal::open_text(&keys, "trigger-token", workflow.as_bytes(), sealed)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| VaultError::Unreadable)
+    }
+
+    /// Digest of a request's parts under a key of the workspace, to know the same request again.
+    pub async fn request_digest(
+        &self,
+        workspace: WorkspaceId,
+        parts: &[&[u8]],
+    ) -> Result<[u8; 32], VaultError> {
+        Ok(self.keys(workspace).await?.request_digest(parts))
+    }
+
+    /// Seals an answer that is kept for a repeated request, since it may hold a new token. It opens
+    /// for the same `owner` alone, which names caller, request and status.
+    pub async fn seal_reply(
+        &self,
+        workspace: WorkspaceId,
+        owner: &[u8],
+        body: &[u8],
+    ) -> Result<Sealed, VaultError> {
+        let keys = self.keys(workspace).await?;
+        seal::seal_text(&keys, "reply", owner, body)
+    }
+
+    /// Opens a kept answer.
+    pub async fn open_reply(
+        &self,
+        workspace: WorkspaceId,
+        owner: &[u8],
+        sealed: &Sealed,
+    ) -> Result<Vec<u8>, VaultError> {
+        let keys = self.keys(workspace).await?;
+        Ok(seal::open_text(&keys, "reply", owner, sealed)?.to_vec())
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct ServerKeys {
     wrapping: Key,
     tokens: Key,
     anchor: Key,
+    pepper: Key,
 }
 
 impl ServerKeys {
@@ -25,12 +26,18 @@ impl ServerKeys {
             wrapping: root.0.derive(&instance, "wrapping", b""),
             tokens: root.0.derive(&instance, "tokens", b""),
             anchor: root.0.derive(&instance, "anchor", b""),
+            pepper: root.0.derive(&instance, "pepper", b""),
         }
     }
 
     /// Names what a bearer token is for and hashes it: tokens are stored in this form alone.
     pub(crate) fn token_hash(&self, purpose: &str, token: &str) -> [u8; 32] {
         self.tokens.mac(&[purpose.as_bytes(), &[0], token.as_bytes()])
+    }
+
+    /// Argon2's secret input.
+    pub(crate) fn pepper(&self) -> [u8; 32] {
+        *self.pepper.bytes()
     }
 
     /// Authenticates the anchor file.
@@ -84,6 +91,7 @@ pub(crate) struct WorkspaceKeys {
     mac: Key,
     audit: Key,
     run: Key,
+    request: Key,
 }
 
 impl WorkspaceKeys {
@@ -96,6 +104,7 @@ impl WorkspaceKeys {
             mac: derive("mac"),
             audit: derive("audit"),
             run: derive("run"),
+            request: derive("request"),
         }
     }
 
@@ -108,6 +117,15 @@ impl WorkspaceKeys {
     pub(crate) fn audit_mac(&self, previous: &[u8], number: i64, event: &[u8]) -> [u8; 32] {
         let length = u32::try_from(previous.len()).unwrap_or(u32::MAX).to_be_bytes();
         self.audit.mac(&[&length, previous, &number.to_be_bytes(), event])
+    }
+
+    /// Digest of a request, each part with its length before it. Keyed, because a request may hold
+    /// a secret that could be guessed from a plain hash.
+    pub(crate) fn request_digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let lengths: Vec<_> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
+        let pairs = lengths.iter().zip(parts);
+        let all: Vec<&[u8]> = pairs.flat_map(|(length, part)| [length.as_slice(), part]).collect();
+        self.request.mac(&all)
     }
 
     pub(crate) fn sign<T: Granting>(&self, row: T) -> Tagged<T> {

@@ -8,6 +8,7 @@ mod credentials;
 mod derive;
 mod inject;
 mod keys;
+mod password;
 mod placeholder;
 mod root;
 mod run;

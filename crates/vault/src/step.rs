@@ -604,8 +604,8 @@ async fn resolve(
     let read = run.0.vault.store().read(move |tx| {
         let allowlist = tx.allowlist(workspace, workflow)?;
         let rows = keys
-            .into_iter()
-            .map(|key| Ok((key.clone(), tx.credentials_by_key(workspace, &key)?)))
+            .iter()
+            .map(|key| Ok((key.clone(), tx.credentials_by_key(workspace, key)?)))
             .collect::<Result<Vec<_>, keyward_store::StoreError>>()?;
         Ok((allowlist, rows))
     });

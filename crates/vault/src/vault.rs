@@ -198,6 +198,10 @@ impl Vault {
         self.0.server.token_hash(kind.purpose(), token)
     }
 
+    pub(crate) fn pepper(&self) -> [u8; 32] {
+        self.0.server.pepper()
+    }
+
     /// Authenticates the anchor file's content.
     pub(crate) fn anchor_mac(&self, content: &[u8]) -> [u8; 32] {
         self.0.server.anchor_mac(content)

@@ -1,0 +1,10 @@
+//! The product from outside: the built binary, real databases, real requests.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
+
+mod server;
+mod walkthrough;
