@@ -227,3 +227,6 @@ pub(crate) fn open_text(
     aad.part(keys.workspace.as_bytes()).part(purpose.as_bytes()).part(owner);
     open(&keys.wrap, *keys.id.as_bytes(), &aad, sealed.as_bytes())
 }
+
+#[cfg(test)]
+mod tests;
