@@ -25,10 +25,20 @@ pub struct Event {
     pub trigger: serde_json::Value,
     /// Whether the event asks for no-store.
     pub no_store: bool,
-    /// The run that is retried, with the records that need no second execution.
-    pub retry_of: Option<(RunId, Vec<NewStep>)>,
+    /// What is retried.
+    pub retry_of: Option<RetryOf>,
     /// What the audit says, where a person did it.
     pub audit: Option<AuditEvent>,
+}
+
+/// A run that is retried.
+pub struct RetryOf {
+    /// The new run's id, for which sealed values in the records are written.
+    pub id: RunId,
+    /// The run that failed.
+    pub run: RunId,
+    /// The records that need no second execution.
+    pub records: Vec<NewStep>,
 }
 
 /// An accepted event: durable, and under way.
@@ -43,12 +53,14 @@ impl Engine {
     /// Accepts an event: once this returns, the run is never lost.
     pub async fn accept(&self, event: Event) -> Result<Accepted, EngineError> {
         let compiled = self.compiled(&event.workflow, event.workflow.version).await?;
-        let (retry_of, carried) = event.retry_of.unzip();
-        let carried = carried.unwrap_or_default();
+        let (id, retry_of, carried) = match event.retry_of {
+            Some(RetryOf { id, run, records }) => (id, Some(run), records),
+            None => (self.vault().fresh(), None, Vec::new()),
+        };
         let trigger = Masker::new().json(&event.trigger);
         let new = NewRun {
             workspace: event.workflow.workspace,
-            id: self.vault().fresh(),
+            id,
             workflow: event.workflow.id,
             version: compiled.version,
             origin: event.origin,

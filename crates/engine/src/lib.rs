@@ -11,7 +11,7 @@ mod runner;
 mod save;
 mod steps;
 
-pub use accept::{Accepted, Event};
+pub use accept::{Accepted, Event, RetryOf};
 pub use compiled::CompiledWorkflow;
 pub use live::{Live, LiveEvent, LiveRuns};
 pub use retry::RetryError;

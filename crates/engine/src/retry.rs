@@ -1,11 +1,12 @@
 //! Retrying a run: a new run that begins at the step which failed, with the earlier outputs.
 
-use crate::{Accepted, Engine, EngineError, Event};
+use crate::{Accepted, Engine, EngineError, Event, RetryOf};
 use keyward_model::actor::Actor;
 use keyward_model::audit::Event as AuditEvent;
 use keyward_model::id::{MemberId, RunId, WorkspaceId};
 use keyward_model::run::{NewStep, Origin, Run, StepStatus};
 use keyward_model::saved_workflow::Workflow;
+use std::collections::BTreeMap;
 
 /// Why a run is not retried.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,8 @@ impl Engine {
         let workflow = Workflow { version: old.version, ..workflow };
         let trigger = serde_json::from_str(&old.trigger)
             .map_err(|_| RetryError::Gone("its trigger cannot be read"))?;
+        let id = self.vault().fresh();
+        let records = self.rename_seals(workspace, (run, id), kept(steps)).await?;
         let event = Event {
             workflow,
             origin: Origin::Retry,
@@ -52,7 +55,7 @@ impl Engine {
             member,
             trigger,
             no_store: false,
-            retry_of: Some((run, carried(steps)?)),
+            retry_of: Some(RetryOf { id, run, records }),
             audit: Some(audit),
         };
         Ok(self.accept(event).await?)
@@ -76,16 +79,37 @@ impl Engine {
     }
 }
 
-/// The records before the step that failed. Sealed values are of their run alone: where an output
-/// holds one, a new run could not use it.
-fn carried(steps: Vec<NewStep>) -> Result<Vec<NewStep>, RetryError> {
+/// The records before the step that failed.
+fn kept(steps: Vec<NewStep>) -> Vec<NewStep> {
     let kept = |step: &NewStep| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped);
-    let carried: Vec<NewStep> = steps.into_iter().take_while(kept).collect();
-    let sealed = |step: &NewStep| {
-        step.output.as_ref().is_some_and(|text| text.as_str().contains(keyward_vault::PREFIX))
-    };
-    match carried.iter().any(sealed) {
-        true => Err(RetryError::Gone("an earlier step's output holds a sealed value of that run")),
-        false => Ok(carried),
+    steps.into_iter().take_while(kept).collect()
+}
+
+impl Engine {
+    /// Writes the records' sealed values for the new run. What has no counterpart there is gone.
+    async fn rename_seals(
+        &self,
+        workspace: WorkspaceId,
+        runs: (RunId, RunId),
+        records: Vec<NewStep>,
+    ) -> Result<Vec<NewStep>, RetryError> {
+        let mut renamed = Vec::with_capacity(records.len());
+        for mut record in records {
+            let seals: BTreeMap<String, String> =
+                serde_json::from_str(&record.seals).unwrap_or_default();
+            let names = self.vault().renamed_seals(workspace, runs, &seals).await;
+            let names = names.map_err(EngineError::from)?;
+            if names.len() < seals.len() {
+                return Err(RetryError::Gone("a value that was computed or received in that run"));
+            }
+            for (from, to) in &names {
+                record.output = record.output.map(|text| text.renamed(from, to));
+                record.input = record.input.map(|text| text.renamed(from, to));
+                record.logs = record.logs.renamed(from, to);
+                record.seals = record.seals.replace(from, to);
+            }
+            renamed.push(record);
+        }
+        Ok(renamed)
     }
 }

@@ -8,7 +8,7 @@ use crate::seal::{self, Aad};
 use crate::step::StepVault;
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::Sealed;
-use keyward_model::id::{CredentialId, Identifier as _};
+use keyward_model::id::{CredentialId, Identifier as _, RunId, WorkspaceId};
 use keyward_model::mask::Masker;
 use keyward_model::policy::StepContext;
 use keyward_store::RunSecret;
@@ -57,6 +57,34 @@ impl Vault {
             unsaved: Mutex::default(),
             run_key: Mutex::default(),
         })))
+    }
+}
+
+impl Vault {
+    /// For each sealed value of an earlier run, given with its key, the one that stands for the same
+    /// field in another run. What was derived or came from outside has none, and is left out.
+    pub async fn renamed_seals(
+        &self,
+        workspace: WorkspaceId,
+        (from, to): (RunId, RunId),
+        seals: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, VaultError> {
+        let keys = self.keys(workspace).await?;
+        let (before, after) = (keys.run_sealing(from), keys.run_sealing(to));
+        let mut renamed = BTreeMap::new();
+        for (seal, key) in seals {
+            let key = key.clone();
+            let rows = self.store().read(move |tx| tx.credentials_by_key(workspace, &key)).await?;
+            for credential in rows.into_iter().filter_map(|row| keys.verify(row).ok()) {
+                for field in &credential.details.secret {
+                    let name = |sealing| placeholder::compute(sealing, credential.id, field, None);
+                    if name(&before) == *seal {
+                        renamed.insert(seal.clone(), name(&after));
+                    }
+                }
+            }
+        }
+        Ok(renamed)
     }
 }
 
