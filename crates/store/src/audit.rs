@@ -9,7 +9,7 @@ use crate::value::{Cells, Row, values};
 use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::audit::{Action, Event, Outcome, Record};
 use keyward_model::clock::Timestamp;
-use keyward_model::id::{AuditId, CredentialId, RunId, StreamId, WorkspaceId};
+use keyward_model::id::{AuditId, CredentialId, Identifier, RunId, StreamId, WorkspaceId};
 
 macro_rules! columns {
     () => {
@@ -112,6 +112,18 @@ fn record(row: Row) -> Result<Record, StoreError> {
     Ok(Record { event, stream, number, opened_after: cells.optional_bytes()?, mac: cells.tag()? })
 }
 
+/// No event from `since` on has a smaller id: ids begin with the millisecond of their making
+/// (UUIDv7), here with a minute to spare. Spares a short list the reading of all that is older.
+fn earliest_id(since: Timestamp) -> AuditId {
+    let millis = u64::try_from(since.plus_millis(-60_000).millis()).unwrap_or(0);
+    let mut bytes = [0; 16];
+    bytes
+        .iter_mut()
+        .zip(millis.to_be_bytes().into_iter().skip(2))
+        .for_each(|(to, byte)| *to = byte);
+    AuditId::from_bytes(bytes)
+}
+
 impl AuditFilter {
     fn select(&self, workspace: WorkspaceId, page: &Page) -> Result<Select<'_>, StoreError> {
         let mut select = Select::new(LIST);
@@ -124,6 +136,7 @@ impl AuditFilter {
         select.filter(" AND outcome = ?", self.outcome.map(Outcome::as_str));
         select.filter(" AND run_id = ?", self.run);
         select.filter(" AND at >= ?", self.since);
+        select.filter(" AND id >= ?", self.since.map(earliest_id));
         select.add(" ORDER BY id DESC LIMIT ?", [page.probe().into()]);
         Ok(select)
     }
@@ -171,5 +184,22 @@ impl Reader<'_> {
         let values = values![workspace, stream, after, i64::from(limit)];
         let rows = self.session.query(RECORDS, values)?;
         rows.into_iter().map(record).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_id_is_never_later_than_a_real_one() {
+        for millis in [0, 59_999, 1_700_000_000_123] {
+            let at = Timestamp::from_millis(millis);
+            let seconds = millis as u64 / 1000;
+            let stamp = uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0);
+            let real = AuditId::from_bytes(uuid::Uuid::new_v7(stamp).into_bytes());
+            assert!(earliest_id(at) <= real, "{millis}");
+            assert!(earliest_id(at.plus_millis(121_000)) > real, "{millis}");
+        }
     }
 }

@@ -1,18 +1,21 @@
-//! Credentials: tagged heads, sealed versions, and the filtered list.
+//! Credentials: tagged heads and sealed versions; the list's filters are in `filter`.
+
+mod filter;
 
 use crate::dialect::statements;
 use crate::error::StoreError;
-use crate::page::{Page, Paged, Select, contains};
+use crate::page::{Page, Paged};
 use crate::tx::{Reader, Tx};
 use crate::value::{Cells, Row, Value, values};
-use keyward_model::clock::Timestamp;
 use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, CredentialVersion, Scope, Sealed, Status,
     policy_from_document,
 };
-use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
+use keyward_model::id::{CredentialId, WorkspaceId};
 use keyward_model::tag::Tagged;
 use std::collections::BTreeMap;
+
+pub use filter::CredentialFilter;
 
 macro_rules! columns {
     () => {
@@ -27,7 +30,7 @@ macro_rules! version_columns {
     };
 }
 
-const LIST: &str = concat!("SELECT ", columns!(), " FROM credentials ");
+pub(crate) const LIST: &str = concat!("SELECT ", columns!(), " FROM credentials ");
 
 statements! {
     INSERT = concat!("INSERT INTO credentials (", columns!(), ", search, environment, tags)
@@ -59,31 +62,48 @@ statements! {
     DELETE_USES = "DELETE FROM credential_uses WHERE workspace_id = $1 AND credential_id = $2";
 }
 
-/// Which credentials are wanted; what is `None` does not matter.
-#[derive(Debug, Clone, Default)]
-pub struct CredentialFilter {
-    /// Text within key, name or description, in any case.
-    pub q: Option<String>,
-    /// How it is made up.
-    pub kind: Option<CredentialType>,
-    /// The status at `now`, so that one whose date has passed counts as expired.
-    pub status: Option<Status>,
-    /// The time that `status` is asked for.
-    pub now: Timestamp,
-    /// `workspace` or `workflow`.
-    pub scope: Option<&'static str>,
-    /// What this workflow may resolve of what its definition names, and what is scoped to it.
-    pub workflow: Option<WorkflowId>,
-    /// The environment, exactly.
-    pub environment: Option<String>,
-    /// One of its labels.
-    pub tag: Option<String>,
-    /// Who made it.
-    pub owner: Option<MemberId>,
-    /// Not used since.
-    pub unused_since: Option<Timestamp>,
-    /// Its value not replaced since.
-    pub not_rotated_since: Option<Timestamp>,
+/// A row of the list; one that cannot be read never stops the others.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a page's rows are nearly all of the large kind")]
+pub enum Listed {
+    /// A credential, its tag unchecked.
+    Row(Tagged<Credential>),
+    /// A row that somebody else wrote: what of it says which one it is.
+    Unreadable {
+        /// Its id.
+        id: CredentialId,
+        /// Its key.
+        key: String,
+        /// Its scope, where that can be read.
+        scope: Option<Scope>,
+    },
+}
+
+impl Listed {
+    fn read(row: Row) -> Option<Self> {
+        let mut cells = Cells::new("credentials", row.clone());
+        match credential(row) {
+            Ok(credential) => Some(Self::Row(credential)),
+            Err(_) => Self::unreadable(&mut cells).ok(),
+        }
+    }
+
+    fn unreadable(cells: &mut Cells) -> Result<Self, StoreError> {
+        let _workspace = cells.text()?;
+        let (id, key) = (cells.parsed()?, cells.text()?);
+        let _kind = cells.text();
+        let scope = cells.text().ok().zip(cells.text().ok());
+        let scope = scope.and_then(|(kind, id)| Scope::parse(&kind, &id));
+        Ok(Self::Unreadable { id, key, scope })
+    }
+
+    fn cursor(&self) -> String {
+        let (key, id) = match self {
+            Self::Row(row) => (&row.parts().0.key, row.parts().0.id),
+            Self::Unreadable { id, key, .. } => (key, *id),
+        };
+        format!("{key}/{id}")
+    }
 }
 
 fn credential(row: Row) -> Result<Tagged<Credential>, StoreError> {
@@ -178,54 +198,6 @@ fn labels(tags: &[String]) -> String {
     tags.iter().fold("\n".to_owned(), |all, tag| all + &tag.to_lowercase() + "\n")
 }
 
-fn labelled(tag: &String) -> String {
-    contains(&format!("\n{tag}\n"))
-}
-
-impl CredentialFilter {
-    fn select(&self, workspace: WorkspaceId, page: &Page) -> Result<Select<'_>, StoreError> {
-        let mut select = Select::new(LIST);
-        select.add("WHERE workspace_id = ?", [workspace.into()]);
-        if let Some(after) = &page.after {
-            let (key, id) = after.rsplit_once('/').ok_or(StoreError::BadCursor)?;
-            let id: CredentialId = id.parse().map_err(|_| StoreError::BadCursor)?;
-            select.add(" AND (key, id) > (?, ?)", [key.to_owned().into(), id.into()]);
-        }
-        let like = |text: &String| contains(text);
-        select.filter(r" AND search LIKE ? ESCAPE '\'", self.q.as_ref().map(like));
-        select.filter(" AND type = ?", self.kind.map(CredentialType::as_str));
-        select.filter(" AND scope_kind = ?", self.scope);
-        select.filter(" AND environment = ?", self.environment.as_deref());
-        select.filter(r" AND tags LIKE ? ESCAPE '\'", self.tag.as_ref().map(labelled));
-        select.filter(" AND owner_id = ?", self.owner);
-        select.filter(" AND rotated_at < ?", self.not_rotated_since);
-        self.at_status(&mut select);
-        if let Some(workflow) = self.workflow {
-            let named = " AND (scope_id = ? OR (scope_kind = 'workspace' AND EXISTS (
-                SELECT 1 FROM workflow_keys k WHERE k.workspace_id = credentials.workspace_id
-                AND k.workflow_id = ? AND k.key = credentials.key)))";
-            select.add(named, [workflow.into(), workflow.into()]);
-        }
-        let unused = " AND NOT EXISTS (SELECT 1 FROM credential_uses u
-            WHERE u.workspace_id = credentials.workspace_id
-            AND u.credential_id = credentials.id AND u.last_used_at >= ?)";
-        select.filter(unused, self.unused_since);
-        select.add(" ORDER BY key, id LIMIT ?", [page.probe().into()]);
-        Ok(select)
-    }
-
-    fn at_status(&self, select: &mut Select<'_>) {
-        let Some(status) = self.status else { return };
-        let values = [status.as_str().into(), self.now.into()];
-        match status {
-            Status::Expired => select.add(" AND (status = ? OR expires_at <= ?)", values),
-            Status::Active | Status::Error => {
-                select.add(" AND status = ? AND (expires_at IS NULL OR expires_at > ?)", values)
-            }
-        };
-    }
-}
-
 impl Reader<'_> {
     /// The credential of that id.
     pub fn credential(
@@ -246,21 +218,21 @@ impl Reader<'_> {
         rows.into_iter().map(credential).collect()
     }
 
-    /// The workspace's credentials by key.
+    /// The workspace's credentials by key, unreadable rows marked.
     pub fn credentials(
         &mut self,
         workspace: WorkspaceId,
         filter: &CredentialFilter,
         page: &Page,
-    ) -> Result<Paged<Tagged<Credential>>, StoreError> {
+    ) -> Result<Paged<Listed>, StoreError> {
         let select = filter.select(workspace, page)?;
         let (sql, values) = select.parts();
         let rows = self.session.query(sql, values)?;
-        let items = rows.into_iter().map(credential).collect::<Result<_, _>>()?;
-        Ok(Paged::cut(items, page, |credential: &Tagged<Credential>| {
-            let (credential, _) = credential.parts();
-            format!("{}/{}", credential.key, credential.id)
-        }))
+        let (limit, more) = (page.limit as usize, rows.len() > page.limit as usize);
+        // A row without a readable id cannot be named by anybody and is left out.
+        let items: Vec<_> = rows.into_iter().take(limit).filter_map(Listed::read).collect();
+        let next = if more { items.last().map(Listed::cursor) } else { None };
+        Ok(Paged { items, next })
     }
 
     /// A version's sealed values.

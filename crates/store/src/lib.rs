@@ -36,7 +36,7 @@ mod workspaces;
 
 pub use audit::AuditFilter;
 pub use chain::AuditMac;
-pub use credentials::CredentialFilter;
+pub use credentials::{CredentialFilter, Listed};
 pub use error::{Cause, StoreError};
 pub use idempotency::Reply;
 pub use page::{Page, Paged};

@@ -52,6 +52,8 @@ statements! {
     DELETE_ROUTE = "DELETE FROM routes WHERE kind = 'token' AND hash = $1";
     TOKENS_OF = concat!("SELECT ", token_columns!(), " FROM tokens t
         WHERE t.workspace_id = $1 AND t.member_id = $2");
+    SOME_TOKENS_OF = concat!("SELECT ", token_columns!(), " FROM tokens t
+        WHERE t.workspace_id = $1 AND t.member_id = $2 AND t.id > $3 ORDER BY t.id LIMIT $4");
 }
 
 fn member(row: Row) -> Result<Tagged<Member>, StoreError> {
@@ -147,6 +149,20 @@ impl Reader<'_> {
     ) -> Result<Paged<Tagged<ApiToken>>, StoreError> {
         let after = page.after::<TokenId>()?.map(|id| id.to_string()).unwrap_or_default();
         let rows = self.session.query(TOKENS, values![workspace, after, page.probe()])?;
+        let items = rows.into_iter().map(token).collect::<Result<_, _>>()?;
+        Ok(Paged::cut(items, page, |token: &Tagged<ApiToken>| token.parts().0.id.to_string()))
+    }
+
+    /// One member's tokens, oldest first.
+    pub fn tokens_of(
+        &mut self,
+        workspace: WorkspaceId,
+        member: MemberId,
+        page: &Page,
+    ) -> Result<Paged<Tagged<ApiToken>>, StoreError> {
+        let after = page.after::<TokenId>()?.map(|id| id.to_string()).unwrap_or_default();
+        let values = values![workspace, member, after, page.probe()];
+        let rows = self.session.query(SOME_TOKENS_OF, values)?;
         let items = rows.into_iter().map(token).collect::<Result<_, _>>()?;
         Ok(Paged::cut(items, page, |token: &Tagged<ApiToken>| token.parts().0.id.to_string()))
     }

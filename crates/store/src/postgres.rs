@@ -13,6 +13,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many connections a store keeps at most.
@@ -22,20 +24,22 @@ const ATTEMPTS: u32 = 10;
 /// The most prepared statements that a connection keeps; only filtered lists vary.
 const STATEMENTS: usize = 512;
 /// A connection idle for longer is asked whether it still lives before it is used.
-const TRUSTED: Duration = Duration::from_secs(5);
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// A connection with its prepared statements.
 pub(crate) struct Connection {
     client: postgres::Client,
     statements: HashMap<String, postgres::Statement>,
     used: Instant,
+    /// How many connections the store had lost when this one was last known to live.
+    losses: u64,
 }
 
 impl Connection {
     pub(crate) fn open(server: &Server) -> Result<Self, StoreError> {
         let mut client = server.connect()?;
         client.batch_execute(dialect::POSTGRES_SETTINGS)?;
-        Ok(Self { client, statements: HashMap::new(), used: Instant::now() })
+        Ok(Self { client, statements: HashMap::new(), used: Instant::now(), losses: 0 })
     }
 
     /// Runs text without parameters, such as `BEGIN`.
@@ -74,9 +78,11 @@ impl Connection {
         Ok(statement)
     }
 
-    fn is_alive(&mut self) -> bool {
-        let trusted = self.used.elapsed() < TRUSTED && !self.client.is_closed();
+    /// Where one connection was lost others may be as well, so each is asked once after that.
+    fn is_alive(&mut self, losses: u64) -> bool {
+        let trusted = self.used.elapsed() < TRUSTED && self.losses == losses;
         self.used = Instant::now();
+        self.losses = losses;
         trusted || self.client.is_valid(Duration::from_secs(2)).is_ok()
     }
 }
@@ -86,11 +92,18 @@ pub(crate) struct Worker {
     server: Server,
     connection: Option<Connection>,
     chains: Chains,
+    /// How many connections the store's workers have lost.
+    losses: Arc<AtomicU64>,
 }
 
 impl Worker {
-    pub(crate) fn new(server: Server, connection: Option<Connection>, chains: Chains) -> Self {
-        Self { server, connection, chains }
+    pub(crate) fn new(
+        server: Server,
+        connection: Option<Connection>,
+        chains: Chains,
+        losses: Arc<AtomicU64>,
+    ) -> Self {
+        Self { server, connection, chains, losses }
     }
 
     /// Works until the queue is closed and empty.
@@ -110,7 +123,11 @@ impl Worker {
                 Ok(committed) => return Ok(committed),
                 Err(failure) => failure,
             };
-            let again = match failure.error.cause() {
+            let cause = failure.error.cause();
+            if cause == Some(CauseKind::Lost) {
+                self.losses.fetch_add(1, Ordering::Relaxed);
+            }
+            let again = match cause {
                 Some(CauseKind::Again) => job.kind() != Kind::Read,
                 Some(CauseKind::Lost) => job.kind() != Kind::Read && !failure.unknown,
                 _ => false,
@@ -125,30 +142,22 @@ impl Worker {
 
     /// Runs the job's transaction once, on a living connection.
     fn attempt(&mut self, job: &mut dyn Job) -> Result<Committed, Failure> {
-        let mut connection = match self.connection.take().filter_alive() {
+        let losses = self.losses.load(Ordering::Relaxed);
+        let alive = self.connection.take_if(|connection| connection.is_alive(losses));
+        let mut connection = match alive {
             Some(connection) => connection,
-            None => Connection::open(&self.server)?,
+            None => Connection { losses, ..Connection::open(&self.server)? },
         };
         let result = transaction(&mut connection, &mut self.chains, job);
         match &result {
             Ok(_) => self.connection = Some(connection),
-            // After a failed roll-back nobody knows what state the connection is in.
+            // After a failed commit or roll-back nobody knows what state the connection is in.
             Err(failure) if failure.unknown => {}
             Err(_) if job.kind() == Kind::Read => self.connection = Some(connection),
             Err(_) if connection.batch("ROLLBACK").is_ok() => self.connection = Some(connection),
             Err(_) => {}
         }
         result
-    }
-}
-
-trait Alive {
-    fn filter_alive(self) -> Option<Connection>;
-}
-
-impl Alive for Option<Connection> {
-    fn filter_alive(self) -> Option<Connection> {
-        self.and_then(|mut connection| connection.is_alive().then_some(connection))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::tx::{AuditReceipt, Audited, Reader, RunTx, Tx};
 use crate::{migrate, value::values};
 use keyward_model::audit::Head;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
@@ -75,9 +76,11 @@ impl Store {
         })?;
         let mut first = Some(opening.join().map_err(|_| ended())??);
         let (queue, shared) = (Arc::<Queue>::default(), Arc::<Shared>::default());
+        let losses = Arc::<AtomicU64>::default();
         let mut threads = Vec::with_capacity(WORKERS);
         for _ in 0..WORKERS {
-            let worker = Worker::new(server.clone(), first.take(), Chains::new(shared.clone()));
+            let chains = Chains::new(shared.clone());
+            let worker = Worker::new(server.clone(), first.take(), chains, losses.clone());
             let jobs = queue.clone();
             threads.push(spawn("store-worker", move || worker.work(&jobs))?);
         }
@@ -119,7 +122,8 @@ impl Store {
     /// Reads; on SQLite right here, without leaving the calling thread.
     ///
     /// # Errors
-    /// What the closure gave, or `Unavailable`.
+    /// What the closure gave, or `Unavailable`; as the closure runs once only, also the first time
+    /// after PostgreSQL has cut the connection.
     pub async fn read<T, F>(&self, closure: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

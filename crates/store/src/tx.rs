@@ -20,6 +20,13 @@ impl<'a> Reader<'a> {
 }
 
 /// The engine's bookkeeping: runs, steps, run secrets, uses, nodes; nothing that people decide.
+///
+/// ```compile_fail,E0599
+/// # use keyward_model::id::{CredentialId, WorkspaceId};
+/// fn quietly(tx: &mut keyward_store::RunTx<'_>, workspace: WorkspaceId, id: CredentialId) {
+///     let _ = tx.delete_credential(workspace, id);
+/// }
+/// ```
 pub struct RunTx<'a>(Reader<'a>);
 
 impl<'a> RunTx<'a> {
@@ -82,6 +89,15 @@ impl<T> Audited<T> {
 }
 
 /// Proof that audit records are durable. Only the store makes one, after its commit.
+///
+/// ```compile_fail,E0451
+/// let forged = keyward_store::AuditReceipt { events: Vec::new() };
+/// ```
+/// ```compile_fail,E0308
+/// fn twice(receipt: &keyward_store::AuditReceipt) -> keyward_store::AuditReceipt {
+///     receipt.clone()
+/// }
+/// ```
 #[derive(Debug)]
 pub struct AuditReceipt {
     events: Committed,

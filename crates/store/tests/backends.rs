@@ -1,11 +1,11 @@
 //! What only one back end can suffer: foreign hands in the file, lost connections.
-#![expect(clippy::unwrap_used, reason = "tests stop where something is not as expected")]
 
 use keyward_model::actor::Actor;
 use keyward_model::audit::{Action, Event};
 use keyward_model::clock::Timestamp;
-use keyward_model::id::{AuditId, Identifier, WorkspaceId};
-use keyward_store::{Audited, Page, Store, StoreError, Target};
+use keyward_model::credential::Scope;
+use keyward_model::id::{AuditId, CredentialId, Identifier, WorkspaceId};
+use keyward_store::{Audited, CredentialFilter, Listed, Page, Store, StoreError, Target};
 use keyward_testkit::postgres::Postgres;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,19 @@ async fn a_row_by_foreign_hands_is_named_but_not_shown() {
     let key = format!("{workspace}/mem_x");
     assert_eq!(refused, StoreError::Corrupt { table: "members", key });
     assert!(!refused.to_string().contains("emperor"));
+
+    // In the list of credentials such a row stands beside the others.
+    let forged =
+        "INSERT INTO credentials VALUES (?1, ?2, 'KEY', 'emperor', 'workspace', '', '', '',
+        '', 1, '', NULL, '', 1, 1, 1, NULL, 1, x'00', '', '', '')";
+    let id = CredentialId::from_bytes([2; 16]);
+    hand.execute(forged, [workspace.to_string(), id.to_string()]).unwrap();
+    let any = CredentialFilter::default();
+    let list = store.read(move |r| r.credentials(workspace, &any, &Page::first(5))).await.unwrap();
+    let [Listed::Unreadable { id: found, key, scope }] = list.items.as_slice() else {
+        panic!("{list:?}");
+    };
+    assert_eq!((*found, key.as_str(), *scope), (id, "KEY", Some(Scope::Workspace)));
 }
 
 #[tokio::test]

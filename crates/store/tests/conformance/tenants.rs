@@ -128,6 +128,13 @@ pub(crate) async fn tokens_are_found_by_their_hash(f: &Fixture) {
     assert_eq!(page.items.into_iter().map(open).collect::<Vec<_>>(), vec![one.clone()]);
     assert_eq!(page.next, Some(one.id.to_string()));
 
+    let whose = |member| {
+        move |r: &mut keyward_store::Reader<'_>| r.tokens_of(workspace, member, &Page::first(9))
+    };
+    let own = f.store.read(whose(maker)).await.unwrap().items;
+    assert_eq!(own.into_iter().map(open).collect::<Vec<_>>(), [one.clone(), two.clone()]);
+    assert!(f.store.read(whose(id())).await.unwrap().items.is_empty());
+
     assert_eq!(f.write(move |tx| tx.delete_token(id(), one.id)).await, Ok(false), "elsewhere");
     assert_eq!(f.write(move |tx| tx.delete_token(workspace, one.id)).await, Ok(true));
     assert!(f.store.read(|r| r.token_by_hash(&[1; 32])).await.unwrap().is_none());
@@ -144,13 +151,30 @@ pub(crate) async fn replies_are_kept_once(f: &Fixture) {
         tx.put_idempotent_reply(workspace, "mem_1", b"key", &kept)
     };
     f.store.record(put.clone()).await.unwrap();
+    let again = put.clone();
     assert_eq!(conflict(f.store.record(put).await), "idempotency key");
     let found = f.store.read(move |r| r.idempotent_reply(workspace, "mem_1", b"key")).await;
     assert_eq!(found, Ok(Some(reply)));
     let other = f.store.read(move |r| r.idempotent_reply(workspace, "mem_2", b"key")).await;
     assert_eq!(other, Ok(None));
+    let settle = move |tx: &mut keyward_store::RunTx<'_>| {
+        tx.settle_idempotent_reply(workspace, "mem_1", b"key", 204, b"")
+    };
+    f.store.record(settle).await.unwrap();
+    let found = f.store.read(move |r| r.idempotent_reply(workspace, "mem_1", b"key")).await;
+    assert_eq!(found.unwrap().map(|reply| (reply.status, reply.body)), Some((204, vec![])));
+    let release = move |caller: &'static str| {
+        move |tx: &mut keyward_store::RunTx<'_>| {
+            tx.release_idempotency_key(workspace, caller, b"key")
+        }
+    };
+    f.store.record(release("mem_2")).await.unwrap();
     assert_eq!(f.store.record(|tx| tx.purge_idempotent_replies(at(10))).await, Ok(0));
     assert_eq!(f.store.record(|tx| tx.purge_idempotent_replies(at(11))).await, Ok(1));
+    f.store.record(again).await.unwrap();
+    f.store.record(release("mem_1")).await.unwrap();
+    let gone = f.store.read(move |r| r.idempotent_reply(workspace, "mem_1", b"key")).await;
+    assert_eq!(gone, Ok(None));
 }
 
 pub(crate) async fn nodes_live_and_die(f: &Fixture) {
