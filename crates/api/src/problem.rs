@@ -48,6 +48,11 @@ impl Problem {
         Self::invalid(vec![Fault::new(pointer, code, detail)])
     }
 
+    /// The same problem under a more telling code.
+    pub fn coded(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+
     /// Adds a member of its own to the problem.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());

@@ -1,0 +1,217 @@
+//! `POST /api/v1/workspaces/{workspace}/credentials`
+
+use super::Saved;
+use super::fields::{Fields, warnings};
+use super::sent::{Members, Sent, SentScope};
+use super::settings::{check_template, set_fields};
+use super::view::view;
+use crate::auth::InWorkspace;
+use crate::operation::{Access, Operation};
+use crate::problem::Problem;
+use crate::router::Api;
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::{Method, StatusCode};
+use keyward_model::audit::Action;
+use keyward_model::credential::{
+    CodeAccess, Credential, CredentialType, Details, Scope, Status,
+};
+use keyward_model::destination::EgressPolicy;
+use keyward_model::id::WorkflowId;
+use keyward_model::json::Fault;
+use keyward_model::policy::Ability;
+use keyward_model::workflow::CredentialKey;
+use keyward_store::{Audited, Tx};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+pub(crate) fn operation() -> Operation {
+    Operation::new(
+        Method::POST,
+        "/api/v1/workspaces/{workspace}/credentials",
+        "createCredential",
+        "Save a new credential; its secret values are never given out again.",
+        Access::Member(Ability::ManageCredentials),
+        handle,
+    )
+    .body::<NewCredential>()
+    .answer::<Saved>(201)
+    .problems(&["conflict", "value_too_large"])
+}
+
+/// Describes the body: what can be changed, and what a new credential needs.
+struct NewCredential;
+
+impl JsonSchema for NewCredential {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NewCredential".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Members::json_schema(generator);
+        schema.insert("required".into(), serde_json::json!(["key", "type", "fields"]));
+        schema
+    }
+}
+
+async fn handle(
+    State(api): State<Api>,
+    scope: InWorkspace,
+    Sent { body, fields }: Sent<Members>,
+) -> Result<impl IntoResponse, Problem> {
+    scope.may(Ability::ManageCredentials)?;
+    let mut faults = Vec::new();
+    let mut credential = blank(&api, &scope);
+    credential.key = key(body.key.as_deref(), &mut faults);
+    credential.details.name = credential.key.clone();
+    let kind = kind(&body, &mut faults);
+    credential.kind = kind.unwrap_or(credential.kind);
+    credential.scope = home(&api, &scope, body.scope.as_ref(), &mut faults).await?;
+    let fields = match (fields, kind) {
+        (None, _) => Err(vec![Fault::new("/fields", "missing", "is needed")]),
+        (Some(mut given), None) => Err(given.take_faults()),
+        (Some(given), Some(kind)) => given.merge(kind, None),
+    };
+    let now = credential.created_at;
+    body.apply(&mut credential, now, &mut faults);
+    let fields = fields.unwrap_or_else(|found| {
+        faults.extend(found);
+        Fields::default()
+    });
+    set_fields(&mut credential, &fields);
+    if faults.is_empty() {
+        check_template(&credential, &mut faults);
+    }
+    if !faults.is_empty() {
+        return Err(super::refused(faults));
+    }
+    let warnings = warnings(&fields.secret);
+    save(&api, &scope, &credential, fields).await?;
+    let credential = view(&api, &scope, &credential).await?;
+    Ok((StatusCode::CREATED, Json(Saved { credential, warnings })))
+}
+
+async fn save(
+    api: &Api,
+    scope: &InWorkspace,
+    credential: &Credential,
+    fields: Fields,
+) -> Result<(), Problem> {
+    let (head, version) = api.vault().seal_credential(credential.clone(), fields.secret).await?;
+    let mut event = scope.event(api, Action::CredentialCreated);
+    event.credential = Some(credential.id);
+    event.key = Some(credential.key.clone());
+    let write = move |tx: &mut Tx<'_>| {
+        tx.insert_credential(&head)?;
+        tx.insert_credential_version(&version)?;
+        Ok(Audited::new((), vec![event.clone()]))
+    };
+    api.store().write(write).await?;
+    Ok(())
+}
+
+/// A credential with nothing but its defaults.
+fn blank(api: &Api, scope: &InWorkspace) -> Credential {
+    let now = api.vault().now();
+    Credential {
+        workspace: scope.id(),
+        id: api.vault().fresh(),
+        key: String::new(),
+        kind: CredentialType::Custom,
+        scope: Scope::Workspace,
+        policy: EgressPolicy::default(),
+        code_access: CodeAccess::Sealed,
+        details: Details {
+            name: String::new(),
+            description: String::new(),
+            environment: String::new(),
+            tags: Vec::new(),
+            plain: Default::default(),
+            secret: Vec::new(),
+            template: None,
+            test: None,
+        },
+        version: 1,
+        status: Status::Active,
+        status_reason: None,
+        owner: scope.caller.member,
+        created_at: now,
+        updated_at: now,
+        rotated_at: now,
+        expires_at: None,
+        revision: 1,
+    }
+}
+
+fn key(sent: Option<&str>, faults: &mut Vec<Fault>) -> String {
+    let Some(sent) = sent else {
+        faults.push(Fault::new("/key", "missing", "is needed"));
+        return String::new();
+    };
+    match CredentialKey::parse(sent) {
+        Ok(key) => key.as_str().to_owned(),
+        Err(error) => {
+            faults.push(Fault::new("/key", "invalid_value", error.to_string()));
+            String::new()
+        }
+    }
+}
+
+/// The type; apps, which could say it instead, and OAuth are not there yet.
+fn kind(body: &Members, faults: &mut Vec<Fault>) -> Option<CredentialType> {
+    for (pointer, sent) in [("/app", &body.app), ("/scheme", &body.scheme)] {
+        if sent.is_some() {
+            faults.push(Fault::new(pointer, "unknown_app", "unknown app; give `type` and `fields`"));
+        }
+    }
+    let (code, detail) = match body.kind.as_deref() {
+        Some("oauth2") => ("not_available", "oauth2 is not available yet"),
+        Some(word) => match CredentialType::parse(word) {
+            Some(kind) => return Some(kind),
+            None => ("invalid_value", "must be one of: api_key, basic, custom"),
+        },
+        None if body.app.is_some() => return None,
+        None => ("missing", "is needed"),
+    };
+    faults.push(Fault::new("/type", code, detail));
+    None
+}
+
+/// Where it shall count.
+async fn home(
+    api: &Api,
+    scope: &InWorkspace,
+    sent: Option<&SentScope>,
+    faults: &mut Vec<Fault>,
+) -> Result<Scope, Problem> {
+    let Some(sent) = sent else { return Ok(Scope::Workspace) };
+    let fault = match (sent.kind.as_str(), &sent.workflow) {
+        ("workspace", None) => return Ok(Scope::Workspace),
+        ("workflow", Some(id)) => match workflow(api, scope, id).await? {
+            Some(id) => return Ok(Scope::Workflow(id)),
+            None => ("/scope/workflow", "invalid_value", "there is no such workflow"),
+        },
+        ("workflow", None) => ("/scope/workflow", "missing", "say which workflow"),
+        ("workspace", Some(_)) => {
+            ("/scope/workflow", "invalid_value", "goes with the kind `workflow` only")
+        }
+        ("personal", _) => {
+            ("/scope/kind", "not_available", "personal credentials are not available yet")
+        }
+        _ => ("/scope/kind", "invalid_value", "must be one of: workspace, workflow"),
+    };
+    let (pointer, code, detail) = fault;
+    faults.push(Fault::new(pointer, code, detail));
+    Ok(Scope::Workspace)
+}
+
+async fn workflow(
+    api: &Api,
+    scope: &InWorkspace,
+    id: &str,
+) -> Result<Option<WorkflowId>, Problem> {
+    let Ok(id) = id.parse::<WorkflowId>() else { return Ok(None) };
+    let workspace = scope.id();
+    let found = api.store().read(move |tx| tx.workflow(workspace, id)).await?;
+    Ok(found.map(|_| id))
+}

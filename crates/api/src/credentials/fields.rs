@@ -1,0 +1,416 @@
+//! The `fields` of a credential as they are sent: taken out of the body before anything else sees
+//! it, held against the type, and put together with what is there already.
+
+use keyward_model::credential::{CredentialType, Details, MAX_FIELD_BYTES, MAX_FIELDS};
+use keyward_model::json::{Fault, child};
+use keyward_model::mask::Strength;
+use keyward_vault::Incoming;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+
+const ROOT: &str = "/fields";
+
+/// Stands in a body's type for `fields`, whose values have been taken out before it is read.
+#[derive(Debug)]
+pub(crate) struct Taken;
+
+impl<'de> Deserialize<'de> for Taken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+impl JsonSchema for Taken {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CredentialFields".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "description": "The type's fields by name. In a custom credential a string is secret; \
+                an object with \"secret\": false is plain. In a change, null takes a field away.",
+            "maxProperties": MAX_FIELDS,
+            "additionalProperties": { "anyOf": [
+                { "type": ["string", "null"] },
+                {
+                    "type": "object",
+                    "required": ["value"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "value": { "type": "string" },
+                        "secret": { "type": "boolean", "default": true },
+                    },
+                },
+            ] },
+        })
+    }
+}
+
+/// What one member of `fields` holds.
+enum Sent {
+    /// A bare string.
+    Text(Incoming),
+    /// `{"value","secret"}`
+    Marked { value: Incoming, secret: bool },
+    /// To be taken away.
+    Null,
+}
+
+/// Fields as they were sent, values already in their wiped wrappers.
+#[derive(Default)]
+pub(crate) struct Given {
+    members: Vec<(String, Sent)>,
+    faults: Vec<Fault>,
+}
+
+/// Fields that fit their type.
+#[derive(Default)]
+pub(crate) struct Fields {
+    /// Plain fields, those kept included.
+    pub(crate) plain: BTreeMap<String, String>,
+    /// The names of all secret fields.
+    pub(crate) names: BTreeSet<String>,
+    /// The values of all secret fields, or nothing where they stay as they are.
+    pub(crate) secret: BTreeMap<String, Incoming>,
+}
+
+impl Fields {
+    /// Fields that stay as they are.
+    pub(crate) fn unchanged(details: &Details) -> Self {
+        let names = details.secret.iter().cloned().collect();
+        Self { plain: details.plain.clone(), names, secret: BTreeMap::new() }
+    }
+}
+
+/// A value that was saved but cannot be hidden well.
+#[derive(Debug, Serialize, JsonSchema, PartialEq, Eq)]
+pub(crate) struct Warning {
+    pointer: String,
+    code: &'static str,
+    detail: &'static str,
+}
+
+impl Given {
+    /// Moves the values out of a parsed member; nothing of them stays behind.
+    pub(crate) fn take(value: Value) -> Self {
+        let mut given = Self::default();
+        match value {
+            Value::Object(members) => given.take_members(members),
+            other => {
+                wipe(other);
+                given.fault(ROOT.into(), "wrong_type", "must be an object");
+            }
+        }
+        given
+    }
+
+    fn take_members(&mut self, members: Map<String, Value>) {
+        if members.len() > MAX_FIELDS {
+            let detail = format!("a credential has at most {MAX_FIELDS} fields");
+            self.faults.push(Fault::new(ROOT, "too_many", detail));
+        }
+        for (name, value) in members {
+            let pointer = child(ROOT, &name);
+            if let Some(sent) = self.read(&pointer, value) {
+                self.members.push((name, sent));
+            }
+        }
+    }
+
+    fn read(&mut self, pointer: &str, value: Value) -> Option<Sent> {
+        match value {
+            Value::String(text) => Some(Sent::Text(Incoming::new(text))),
+            Value::Null => Some(Sent::Null),
+            Value::Object(members) => self.read_marked(pointer, members),
+            other => {
+                wipe(other);
+                self.fault(pointer.into(), "wrong_type", "must be a string");
+                None
+            }
+        }
+    }
+
+    fn read_marked(&mut self, pointer: &str, mut members: Map<String, Value>) -> Option<Sent> {
+        let value = match members.remove("value") {
+            Some(Value::String(text)) => Some(Incoming::new(text)),
+            Some(other) => {
+                wipe(other);
+                None
+            }
+            None => None,
+        };
+        let secret = match members.remove("secret") {
+            None => Some(true),
+            Some(Value::Bool(secret)) => Some(secret),
+            Some(other) => {
+                wipe(other);
+                None
+            }
+        };
+        let linked = members.contains_key("link");
+        let others = !members.is_empty();
+        wipe(Value::Object(members));
+        let detail = match (value, secret) {
+            (Some(value), Some(secret)) if !others => {
+                return Some(Sent::Marked { value, secret });
+            }
+            _ if linked => "linked fields are not available yet; send the value itself",
+            _ => "must be a string, or {\"value\": string, \"secret\": true or false}",
+        };
+        self.fault(pointer.into(), if linked { "not_available" } else { "wrong_type" }, detail);
+        None
+    }
+
+    fn fault(&mut self, pointer: String, code: &'static str, detail: &str) {
+        self.faults.push(Fault::new(pointer, code, detail));
+    }
+
+    /// What was wrong with the members' form.
+    pub(crate) fn take_faults(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.faults)
+    }
+
+    /// Holds the fields against the type and puts them together with those that are there.
+    ///
+    /// # Errors
+    /// Every fault found, those of the form included.
+    pub(crate) fn merge(
+        self,
+        kind: CredentialType,
+        before: Option<&Details>,
+    ) -> Result<Fields, Vec<Fault>> {
+        let Self { members, faults } = self;
+        let mut merge = Merge::new(kind, before, faults);
+        for (name, sent) in members {
+            merge.add(name, sent);
+        }
+        merge.finish()
+    }
+}
+
+/// Wipes every text of a document that is not needed any more.
+pub(crate) fn wipe(value: Value) {
+    match value {
+        Value::String(text) => drop(Incoming::new(text)),
+        Value::Array(items) => items.into_iter().for_each(wipe),
+        Value::Object(members) => members.into_iter().for_each(|(_, value)| wipe(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// What a type says of a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Secret,
+    Plain { needed: bool },
+    Any,
+}
+
+fn role(kind: CredentialType, name: &str) -> Option<Role> {
+    match (kind, name) {
+        (CredentialType::ApiKey, "value") | (CredentialType::Basic, "password") => {
+            Some(Role::Secret)
+        }
+        (CredentialType::ApiKey, "in" | "name" | "prefix") => Some(Role::Plain { needed: false }),
+        (CredentialType::Basic, "username") => Some(Role::Plain { needed: true }),
+        (CredentialType::Custom, _) => Some(Role::Any),
+        (CredentialType::ApiKey | CredentialType::Basic, _) => None,
+    }
+}
+
+fn known(kind: CredentialType) -> &'static str {
+    match kind {
+        CredentialType::ApiKey => "an api_key has the fields value, in, name and prefix",
+        CredentialType::Basic => "a basic credential has the fields username and password",
+        CredentialType::Custom => {
+            "a field is named by a letter or _ and up to 63 more of A-Z a-z 0-9 _"
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Fields on their way from what was there to what shall be.
+struct Merge {
+    kind: CredentialType,
+    fields: Fields,
+    kept: BTreeSet<String>,
+    faults: Vec<Fault>,
+}
+
+impl Merge {
+    fn new(kind: CredentialType, before: Option<&Details>, faults: Vec<Fault>) -> Self {
+        let names: BTreeSet<_> = before.iter().flat_map(|d| d.secret.iter().cloned()).collect();
+        let plain = before.map(|details| details.plain.clone()).unwrap_or_default();
+        let fields = Fields { plain, names: names.clone(), secret: BTreeMap::new() };
+        Self { kind, fields, kept: names, faults }
+    }
+
+    fn fault(&mut self, pointer: &str, code: &'static str, detail: impl Into<String>) {
+        self.faults.push(Fault::new(pointer, code, detail));
+    }
+
+    fn add(&mut self, name: String, sent: Sent) {
+        let pointer = child(ROOT, &name);
+        let role = role(self.kind, &name).filter(|_| is_name(&name));
+        let Some(role) = role else { return self.fault(&pointer, "unknown_field", known(self.kind)) };
+        match (role, sent) {
+            (Role::Secret | Role::Any, Sent::Text(value)) => self.add_secret(name, &pointer, value),
+            (Role::Any, Sent::Marked { value, secret: true }) => {
+                self.add_secret(name, &pointer, value);
+            }
+            (Role::Plain { .. }, Sent::Text(value))
+            | (Role::Any, Sent::Marked { value, secret: false }) => {
+                self.add_plain(name, &pointer, value);
+            }
+            (Role::Plain { needed: false } | Role::Any, Sent::Null) => {
+                self.fields.plain.remove(&name);
+                self.fields.names.remove(&name);
+            }
+            (_, Sent::Null) => self.fault(&pointer, "wrong_type", "this field is needed"),
+            (_, Sent::Marked { .. }) => self.fault(&pointer, "wrong_type", "must be a string"),
+        }
+    }
+
+    fn add_secret(&mut self, name: String, pointer: &str, value: Incoming) {
+        if value.is_empty() {
+            self.fault(pointer, "empty", "a secret field cannot be empty");
+        }
+        self.check_size(pointer, value.len());
+        self.fields.plain.remove(&name);
+        self.fields.names.insert(name.clone());
+        self.fields.secret.insert(name, value);
+    }
+
+    fn add_plain(&mut self, name: String, pointer: &str, value: Incoming) {
+        self.check_size(pointer, value.len());
+        self.fields.names.remove(&name);
+        self.fields.plain.insert(name, value.into_plain());
+    }
+
+    fn check_size(&mut self, pointer: &str, bytes: usize) {
+        if bytes > MAX_FIELD_BYTES {
+            let detail = format!("a field holds at most {MAX_FIELD_BYTES} bytes (64 KiB)");
+            self.fault(pointer, "value_too_large", detail);
+        }
+    }
+
+    fn finish(mut self) -> Result<Fields, Vec<Fault>> {
+        self.check_needed();
+        self.check_plain();
+        self.check_replaced();
+        let count = self.fields.plain.len() + self.fields.names.len();
+        if count > MAX_FIELDS && self.faults.is_empty() {
+            self.fault(ROOT, "too_many", format!("a credential has at most {MAX_FIELDS} fields"));
+        }
+        if self.faults.is_empty() { Ok(self.fields) } else { Err(self.faults) }
+    }
+
+    fn check_needed(&mut self) {
+        let secret = match self.kind {
+            CredentialType::ApiKey => "value",
+            CredentialType::Basic => "password",
+            CredentialType::Custom => {
+                if self.fields.names.is_empty() && self.faults.is_empty() {
+                    self.fault(ROOT, "missing", "at least one field must be secret");
+                }
+                return;
+            }
+        };
+        // A field whose form was wrong has its fault already.
+        let faulty = |faults: &[Fault], name: &str| {
+            let pointer = child(ROOT, name);
+            faults.iter().any(|fault| fault.pointer == pointer || fault.pointer == ROOT)
+        };
+        let is_basic = self.kind == CredentialType::Basic;
+        if is_basic && !self.fields.plain.contains_key("username") && !faulty(&self.faults, "username")
+        {
+            self.fault("/fields/username", "missing", "is needed");
+        }
+        if !self.fields.names.contains(secret) && !faulty(&self.faults, secret) {
+            self.fault(&child(ROOT, secret), "missing", "is needed");
+        }
+    }
+
+    /// A version holds all secret fields, and those that stay cannot be read to seal them anew.
+    fn check_replaced(&mut self) {
+        let changed = self.fields.names != self.kept || !self.fields.secret.is_empty();
+        let absent = |name: &&String| !self.fields.secret.contains_key(*name);
+        let absent: Vec<_> = self.fields.names.iter().filter(absent).cloned().collect();
+        if changed && !absent.is_empty() && self.faults.is_empty() {
+            let absent = absent.join(", ");
+            let detail = format!("a new version needs all secret fields; also send {absent}");
+            self.fault(ROOT, "missing", detail);
+        }
+    }
+
+    fn check_plain(&mut self) {
+        match self.kind {
+            CredentialType::ApiKey => self.check_api_key(),
+            CredentialType::Basic => self.check_username(),
+            CredentialType::Custom => {}
+        }
+    }
+
+    fn check_api_key(&mut self) {
+        let plain = |name: &str| self.fields.plain.get(name).map(String::as_str);
+        let (place, name, prefix) = (plain("in"), plain("name"), plain("prefix"));
+        let in_query = place == Some("query");
+        let bad_place = place.is_some_and(|place| !matches!(place, "header" | "query"));
+        let bad_name = name.and_then(|name| match in_query {
+            true => (name.is_empty() || has_control(name)).then_some("a parameter needs a name"),
+            false => super::template::header_fault(name),
+        });
+        let bad_prefix = prefix.is_some_and(has_control);
+        if bad_place {
+            self.fault("/fields/in", "invalid_value", "must be header or query");
+        }
+        if let Some(detail) = bad_name {
+            self.fault("/fields/name", "invalid_value", detail);
+        }
+        if bad_prefix {
+            self.fault("/fields/prefix", "invalid_value", "a prefix has no control characters");
+        }
+    }
+
+    /// RFC 7617 §2: no colon, no control characters.
+    fn check_username(&mut self) {
+        let name = self.fields.plain.get("username");
+        if name.is_some_and(|name| name.contains(':') || has_control(name)) {
+            let detail = "a user name has no colon and no control characters (RFC 7617)";
+            self.fault("/fields/username", "invalid_value", detail);
+        }
+    }
+}
+
+fn has_control(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}
+
+/// Warns of values that masking can hide only in part.
+pub(crate) fn warnings(secret: &BTreeMap<String, Incoming>) -> Vec<Warning> {
+    let warning = |(name, value): (&String, &Incoming)| {
+        let (code, detail) = match value.strength() {
+            Strength::Strong => return None,
+            Strength::Weak => (
+                "weak_value",
+                "this value is easy to guess; in logs and outputs it is hidden only where it \
+                stands as a word of its own",
+            ),
+            Strength::Tiny => (
+                "tiny_value",
+                "this value is so short that logs and outputs hide it only where it stands \
+                entirely alone; use a longer one if the service allows it",
+            ),
+        };
+        Some(Warning { pointer: child(ROOT, name), code, detail })
+    };
+    secret.iter().filter_map(warning).collect()
+}

@@ -1,0 +1,176 @@
+//! What people write about a credential and how they bind it: checked, and put into the head.
+
+use super::fields::Fields;
+use super::sent::Members;
+use super::template;
+use keyward_model::clock::Timestamp;
+use keyward_model::credential::{Credential, CredentialType, TestRequest};
+use keyward_model::destination::{EgressPolicy, Place};
+use keyward_model::json::Fault;
+use url::Url;
+
+const MAX_NAME: usize = 200;
+const MAX_DESCRIPTION: usize = 10_000;
+const MAX_LABEL: usize = 64;
+const MAX_TAGS: usize = 32;
+/// The most entries of each list of a binding.
+const MAX_ENTRIES: usize = 200;
+
+impl Members {
+    /// Puts everything that was sent beside key, type, scope and fields into a credential.
+    pub(crate) fn apply(self, to: &mut Credential, now: Timestamp, faults: &mut Vec<Fault>) {
+        let details = &mut to.details;
+        for (pointer, sent, place, limit) in [
+            ("/name", self.name, &mut details.name, MAX_NAME),
+            ("/environment", self.environment, &mut details.environment, MAX_LABEL),
+            ("/description", self.description, &mut details.description, MAX_DESCRIPTION),
+        ] {
+            let Some(text) = sent else { continue };
+            check_text(pointer, &text, limit, pointer == "/description", faults);
+            *place = text;
+        }
+        if let Some(tags) = self.tags {
+            check_tags(&tags, faults);
+            details.tags = tags;
+        }
+        if let Some(test) = self.test {
+            test.iter().for_each(|test| check_test(test, faults));
+            details.test = test;
+        }
+        if let Some(template) = self.template {
+            details.template = template;
+        }
+        if let Some(at) = self.expires_at {
+            if at.is_some_and(|at| at <= now) {
+                faults.push(Fault::new("/expires_at", "invalid_value", "must lie in the future"));
+            }
+            to.expires_at = at;
+        }
+        to.code_access = self.code_access.unwrap_or(to.code_access);
+        let binding = Binding {
+            hosts: self.hosts,
+            methods: self.methods,
+            paths: self.paths,
+            places: self.places,
+        };
+        if let Some(policy) = binding.over(&to.policy, faults) {
+            to.policy = policy;
+        }
+    }
+}
+
+/// Puts merged fields into a head and checks the template against them.
+pub(crate) fn set_fields(to: &mut Credential, fields: &Fields) {
+    to.details.plain = fields.plain.clone();
+    to.details.secret = fields.names.iter().cloned().collect();
+}
+
+/// A template belongs to a custom credential and names its fields alone.
+pub(crate) fn check_template(credential: &Credential, faults: &mut Vec<Fault>) {
+    let details = &credential.details;
+    let Some(template) = &details.template else { return };
+    if credential.kind != CredentialType::Custom {
+        let detail = "only a custom credential has a template; this type says itself where it goes";
+        return faults.push(Fault::new("/template", "invalid_value", detail));
+    }
+    let is_field =
+        |name: &str| details.plain.contains_key(name) || details.secret.iter().any(|s| s == name);
+    template::check(template, is_field, faults);
+}
+
+fn check_text(pointer: &str, text: &str, limit: usize, lines: bool, faults: &mut Vec<Fault>) {
+    let is_line = |c: char| lines && matches!(c, '\n' | '\r' | '\t');
+    if text.chars().any(|c| c.is_control() && !is_line(c)) {
+        faults.push(Fault::new(pointer, "invalid_value", "must have no control characters"));
+    }
+    if text.chars().count() > limit {
+        let detail = format!("must have at most {limit} characters");
+        faults.push(Fault::new(pointer, "too_long", detail));
+    }
+}
+
+fn check_tags(tags: &[String], faults: &mut Vec<Fault>) {
+    if tags.len() > MAX_TAGS {
+        faults.push(Fault::new("/tags", "too_many", format!("at most {MAX_TAGS} tags")));
+    }
+    for (at, tag) in tags.iter().enumerate().take(MAX_TAGS) {
+        let pointer = format!("/tags/{at}");
+        if tag.trim().is_empty() {
+            faults.push(Fault::new(pointer.as_str(), "empty", "a tag cannot be empty"));
+        }
+        check_text(&pointer, tag, MAX_LABEL, false, faults);
+    }
+}
+
+fn check_test(test: &TestRequest, faults: &mut Vec<Fault>) {
+    if test.method.is_empty() || !test.method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        let detail = "a method is upper-case letters, such as `GET`";
+        faults.push(Fault::new("/test/method", "invalid_value", detail));
+    }
+    let url = Url::parse(&test.url).ok();
+    let fits = url.is_some_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none();
+        matches!(url.scheme(), "https" | "http") && url.has_host() && bare
+    });
+    if !fits {
+        let detail = "must be an absolute https or http URL without user name or password";
+        faults.push(Fault::new("/test/url", "invalid_value", detail));
+    }
+}
+
+/// The lists of a binding as far as they were sent.
+struct Binding {
+    hosts: Option<Vec<String>>,
+    methods: Option<Vec<String>>,
+    paths: Option<Vec<String>>,
+    places: Option<Vec<Place>>,
+}
+
+impl Binding {
+    /// The policy with the sent lists in place of those before; `None` where nothing was sent or an
+    /// entry is wrong.
+    fn over(self, before: &EgressPolicy, faults: &mut Vec<Fault>) -> Option<EgressPolicy> {
+        let Self { hosts, methods, paths, places } = &self;
+        if hosts.is_none() && methods.is_none() && paths.is_none() && places.is_none() {
+            return None;
+        }
+        let known = faults.len();
+        let check = |entry: &String, list: &str| {
+            let entry = std::slice::from_ref(entry);
+            let found = match list {
+                "hosts" => EgressPolicy::parse(entry, &[], &[], &[]),
+                "methods" => EgressPolicy::parse(&[], entry, &[], &[]),
+                _ => EgressPolicy::parse(&[], &[], entry, &[]),
+            };
+            found.err().map(|(.., fault)| fault)
+        };
+        for (list, entries) in [("hosts", hosts), ("methods", methods), ("paths", paths)] {
+            let entries = entries.as_deref().unwrap_or_default();
+            if entries.len() > MAX_ENTRIES {
+                let detail = format!("at most {MAX_ENTRIES} entries");
+                faults.push(Fault::new(format!("/{list}"), "too_many", detail));
+            }
+            for (at, entry) in entries.iter().enumerate().take(MAX_ENTRIES) {
+                if let Some(fault) = check(entry, list) {
+                    let pointer = format!("/{list}/{at}");
+                    faults.push(Fault::new(pointer, "invalid_value", fault.to_string()));
+                }
+            }
+        }
+        if faults.len() > known {
+            return None;
+        }
+        let (old_hosts, old_methods, old_paths, old_places) = before.lists();
+        let policy = EgressPolicy::parse(
+            hosts.as_ref().unwrap_or(&old_hosts),
+            methods.as_deref().unwrap_or(old_methods),
+            paths.as_deref().unwrap_or(old_paths),
+            places.as_deref().unwrap_or(old_places),
+        );
+        policy.map_err(|(list, at, fault)| {
+            let pointer = format!("/{list}/{at}");
+            faults.push(Fault::new(pointer, "invalid_value", fault.to_string()));
+        })
+        .ok()
+    }
+}
