@@ -2,11 +2,13 @@
 
 use crate::problem::Problem;
 use crate::router::Api;
+use crate::scopes::Scopes;
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use keyward_model::actor::{Actor, Caller};
 use keyward_model::audit::{Action, Event};
+use keyward_model::clock::Timestamp;
 use keyward_model::id::{Identifier as _, TokenId, WorkspaceId};
 use keyward_model::policy::{Ability, may};
 use keyward_model::tenant::{Member, Workspace};
@@ -17,7 +19,17 @@ pub(crate) struct SignedIn {
     /// The member that the token acts as, in the token's own workspace.
     pub(crate) member: Member,
     /// The token.
-    pub(crate) token: TokenId,
+    pub(crate) token: Presented,
+}
+
+/// The API token that came with a request.
+pub(crate) struct Presented {
+    /// Its id.
+    pub(crate) id: TokenId,
+    /// What it may do at most.
+    pub(crate) scopes: Scopes,
+    /// When it stops working.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// A member of the workspace that the path names.
@@ -26,14 +38,19 @@ pub(crate) struct InWorkspace {
     pub(crate) workspace: Workspace,
     /// Who asks.
     pub(crate) caller: Caller,
+    /// The token that they ask with.
+    pub(crate) token: Presented,
 }
 
 impl InWorkspace {
-    /// Fails with `forbidden` where the role does not allow it.
+    /// Fails with `forbidden` where the role, or the token's scopes, do not allow it.
     pub(crate) fn may(&self, ability: Ability) -> Result<(), Problem> {
-        match may(self.caller.role, ability) {
+        if !may(self.caller.role, ability) {
+            return Err(Problem::forbidden());
+        }
+        match self.token.scopes.include(ability) {
             true => Ok(()),
-            false => Err(Problem::forbidden()),
+            false => Err(Problem::new("forbidden", "the scopes of your token do not allow this")),
         }
     }
 
@@ -69,7 +86,9 @@ impl FromRequestParts<Api> for SignedIn {
         if token.hash != hash || token.expires_at.is_some_and(|at| at <= api.vault().now()) {
             return Err(unauthenticated());
         }
-        Ok(Self { member, token: token.id })
+        let scopes = Scopes::parse(&token.scopes);
+        let token = Presented { id: token.id, scopes, expires_at: token.expires_at };
+        Ok(Self { member, token })
     }
 }
 
@@ -94,7 +113,7 @@ impl FromRequestParts<Api> for InWorkspace {
             name: member.name,
             role: member.role,
         };
-        Ok(Self { workspace, caller })
+        Ok(Self { workspace, caller, token: signed_in.token })
     }
 }
 

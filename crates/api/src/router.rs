@@ -2,8 +2,12 @@
 
 use crate::operation::Operation;
 use crate::problem::Problem;
-use crate::{audit, credentials, hooks, openapi, pages, runs, setup, tokens, workflows, workspaces};
+use crate::{
+    audit, credentials, hooks, idempotency, openapi, pages, runs, setup, tokens, workflows,
+    workspaces,
+};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
 use http::{HeaderName, HeaderValue};
@@ -70,6 +74,8 @@ pub fn router(api: Api) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(pages::ready))
         .route("/setup", get(pages::set_up))
+        .route("/setup.js", get(pages::set_up_script))
+        .route("/pages.css", get(pages::stylesheet))
         .route("/problems/{code}", get(pages::problem))
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/docs", get(pages::docs))
@@ -82,6 +88,7 @@ pub fn router(api: Api) -> Router {
             Problem::new("method_not_allowed", "this address does not know that method")
         })
         .fallback(|| async { Problem::not_found() })
+        .layer(from_fn_with_state(api.clone(), idempotency::keep))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .layer(header("cache-control", "no-store"))

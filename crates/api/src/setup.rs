@@ -1,22 +1,25 @@
 //! First use: the owner, the workspace and an API token, by the set-up link or by `keyward init`.
 
 use crate::body::Json;
+use crate::names;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
 use crate::router::Api;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use http::{Method, StatusCode};
 use keyward_model::actor::{Actor, ActorKind, Role};
 use keyward_model::audit::{Action, Event};
 use keyward_model::id::{MemberId, TokenId, WorkspaceId};
+use keyward_model::json::Fault;
 use keyward_model::tenant::{ApiToken, Member, Workspace};
 use keyward_store::{Audited, StoreError, Tx};
-use keyward_vault::{NewToken, TokenKind, Vault, VaultError};
+use keyward_vault::{Incoming, NewToken, TokenKind, Vault, VaultError};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
+/// What is in the way of a second first owner.
+const OWNER: &str = "owner";
 /// The name under which the hash of the set-up link's token is kept until an owner exists.
 const SET_UP_HASH: &str = "set-up-token";
 
@@ -41,8 +44,21 @@ pub enum SetUpError {
     Vault(#[from] VaultError),
 }
 
+/// What setting up made.
+struct Made {
+    workspace: Workspace,
+    token: NewToken,
+}
+
 /// Makes owner, workspace and an API token that acts as the owner.
+///
+/// # Errors
+/// `OwnerExists`, or what the vault and the database say.
 pub async fn create_owner(vault: &Vault, new: NewOwner) -> Result<NewToken, SetUpError> {
+    make(vault, new).await.map(|made| made.token)
+}
+
+async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
     let now = vault.now();
     let (workspace, member): (WorkspaceId, MemberId) = (vault.fresh(), vault.fresh());
     let key = vault.new_workspace(workspace)?;
@@ -57,8 +73,7 @@ pub async fn create_owner(vault: &Vault, new: NewOwner) -> Result<NewToken, SetU
         password_hash: new.password_hash,
         created_at: now,
     };
-    let actor =
-        Actor { kind: ActorKind::Member, id: member.to_string(), name: owner.name.clone() };
+    let actor = Actor { kind: ActorKind::Member, id: member.to_string(), name: owner.name.clone() };
     let event = |action| Event::new(vault.fresh(), workspace, now, actor.clone(), action);
     let events =
         [Action::WorkspaceCreated, Action::MemberJoined, Action::TokenCreated].map(event).to_vec();
@@ -75,18 +90,24 @@ pub async fn create_owner(vault: &Vault, new: NewOwner) -> Result<NewToken, SetU
     };
     let owner = vault.sign(workspace, owner).await?;
     let token_row = vault.sign(workspace, token_row).await?;
+    let made = row.clone();
     let write = move |tx: &mut Tx<'_>| {
         if tx.has_owner()? {
-            return Ok(Audited::new(false, events.clone()));
+            return Err(StoreError::Conflict { what: OWNER });
         }
+        // From here on the link opens nothing.
+        tx.put_meta(SET_UP_HASH, &[])?;
         tx.insert_workspace(&row)?;
         tx.insert_workspace_key(&key)?;
         tx.insert_member(&owner)?;
         tx.insert_token(&token_row)?;
-        Ok(Audited::new(true, events.clone()))
+        Ok(Audited::new((), events.clone()))
     };
-    let made = vault.store().write(write).await.map_err(VaultError::from)?.0;
-    if made { Ok(token) } else { Err(SetUpError::OwnerExists) }
+    match vault.store().write(write).await {
+        Ok(_) => Ok(Made { workspace: made, token }),
+        Err(StoreError::Conflict { what: OWNER }) => Err(SetUpError::OwnerExists),
+        Err(error) => Err(VaultError::from(error).into()),
+    }
 }
 
 /// Lower-case letters, digits and hyphens, from a name.
@@ -97,6 +118,169 @@ pub(crate) fn slug(name: &str) -> String {
     if slug.is_empty() { "workspace".into() } else { slug }
 }
 
+/// Whether there is an owner, so that setting up is over.
+///
+/// # Errors
+/// Where the database cannot be used.
+pub async fn has_owner(vault: &Vault) -> Result<bool, VaultError> {
+    Ok(vault.store().read(|tx| tx.has_owner()).await?)
+}
+
+/// Makes the token of the set-up link; the one before stops working. Only its hash is kept.
+///
+/// # Errors
+/// Where the database cannot be used.
+pub async fn new_set_up_token(vault: &Vault) -> Result<NewToken, VaultError> {
+    let (token, hash) = vault.new_token(TokenKind::SetUp)?;
+    vault.store().record(move |tx| tx.put_meta(SET_UP_HASH, &hash)).await?;
+    Ok(token)
+}
+
 pub(crate) fn operations() -> Vec<Operation> {
-    Vec::new()
+    vec![
+        Operation::new(
+            Method::POST,
+            "/api/v1/setup",
+            "setUp",
+            "Make the first owner with the token of the set-up link; works until an owner exists.",
+            Access::Public,
+            handle,
+        )
+        .body::<SetUp>()
+        .answer::<SetUpDone>(201)
+        .problems(&["unauthenticated", "conflict"]),
+    ]
+}
+
+/// The first owner, as the set-up page sends it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SetUp {
+    /// The token of the set-up link.
+    token: String,
+    /// The owner's e-mail address.
+    email: String,
+    /// The owner's password, at least 12 characters; without it, only tokens sign in.
+    #[schemars(with = "Option<String>")]
+    password: Option<Incoming>,
+    /// The workspace's name; `default` without it.
+    workspace: Option<String>,
+}
+
+/// What setting up made: the only answer that holds the token.
+#[derive(Serialize, JsonSchema)]
+struct SetUpDone {
+    workspace: NewWorkspace,
+    /// An API token that acts as the owner, shown this once.
+    token: String,
+}
+
+/// The first workspace.
+#[derive(Serialize, JsonSchema)]
+struct NewWorkspace {
+    id: WorkspaceId,
+    slug: String,
+    name: String,
+}
+
+async fn handle(
+    State(api): State<Api>,
+    Json(body): Json<SetUp>,
+) -> Result<impl IntoResponse, Problem> {
+    let vault = api.vault();
+    let (taken, expected) =
+        api.store().read(|tx| Ok((tx.has_owner()?, tx.meta(SET_UP_HASH)?))).await?;
+    if taken {
+        return Err(owner_exists());
+    }
+    let sent = vault.token_hash(TokenKind::SetUp, &body.token);
+    if !same(&sent, &expected.unwrap_or_default()) {
+        let detail = "the set-up link is not valid any more; `keyward setup-link` prints a new one";
+        return Err(Problem::new("unauthenticated", detail));
+    }
+    let (email, workspace) = check(&body).map_err(Problem::invalid)?;
+    let password_hash = match body.password {
+        Some(password) => vault.hash_password(&password.into_plain()).await?,
+        None => String::new(),
+    };
+    let made = make(vault, NewOwner { email, workspace, password_hash }).await;
+    let Made { workspace, token } = made.map_err(|error| match error {
+        SetUpError::OwnerExists => owner_exists(),
+        SetUpError::Vault(error) => error.into(),
+    })?;
+    let Workspace { id, slug, name, .. } = workspace;
+    let workspace = NewWorkspace { id, slug, name };
+    let done = SetUpDone { workspace, token: token.reveal().to_owned() };
+    Ok((StatusCode::CREATED, axum::Json(done)))
+}
+
+/// The least characters of a password.
+const MIN_PASSWORD: usize = 12;
+
+/// The rules of a first owner; gives address and workspace name.
+fn check(body: &SetUp) -> Result<(String, String), Vec<Fault>> {
+    let mut faults = Vec::new();
+    let email = names::email("/email", &body.email).map_err(|fault| faults.push(fault)).ok();
+    let workspace = body.workspace.as_deref().unwrap_or("default");
+    let workspace = names::name("/workspace", workspace).map_err(|fault| faults.push(fault)).ok();
+    if body.password.as_ref().is_some_and(|password| password.len() < MIN_PASSWORD) {
+        let detail = format!("needs at least {MIN_PASSWORD} characters");
+        faults.push(Fault::new("/password", "invalid_value", detail));
+    }
+    email.zip(workspace).filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+fn owner_exists() -> Problem {
+    Problem::new("conflict", SetUpError::OwnerExists.to_string())
+}
+
+/// Compares hashes in constant time; what is no hash is never the same.
+fn same(sent: &[u8; 32], expected: &[u8]) -> bool {
+    let difference = sent.iter().zip(expected).fold(0, |seen, (a, b)| seen | (a ^ b));
+    expected.len() == sent.len() && difference == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_hash_is_the_same() {
+        let hash = [7; 32];
+        assert!(same(&hash, &[7; 32]));
+        let mut other = [7; 32];
+        other[31] ^= 1;
+        for wrong in [&[][..], &[7; 31], &[7; 33], &other] {
+            assert!(!same(&hash, wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn rules_of_a_first_owner() {
+        let check_rules = |body: &str, expected: Result<(&str, &str), &[&str]>| {
+            let body = body.replace('{', r#"{"token":"t","#);
+            let read = keyward_model::json::read::<SetUp>(body.as_bytes()).expect(&body);
+            let found = check(&read).map_err(|faults| {
+                faults.into_iter().map(|fault| fault.pointer).collect::<Vec<_>>()
+            });
+            let own = |(a, b): (&str, &str)| (a.to_owned(), b.to_owned());
+            let expected =
+                expected.map(own).map_err(|p| p.iter().map(|p| (*p).to_owned()).collect());
+            assert_eq!(found, expected, "{body}");
+        };
+        check_rules(r#"{"email":"A@b.c"}"#, Ok(("a@b.c", "default")));
+        check_rules(r#"{"email":"a@b.c","workspace":" My team "}"#, Ok(("a@b.c", "My team")));
+        check_rules(r#"{"email":"a@b.c","password":"twelve chars"}"#, Ok(("a@b.c", "default")));
+        check_rules(r#"{"email":"x","workspace":""}"#, Err(&["/email", "/workspace"]));
+        check_rules(r#"{"email":"a@b.c","password":"eleven char"}"#, Err(&["/password"]));
+    }
+
+    #[test]
+    fn slugs_are_made_from_names() {
+        let check = |name: &str, expected: &str| assert_eq!(slug(name), expected, "{name:?}");
+        check("default", "default");
+        check("  My Team & Söhne ", "my-team-s-hne");
+        check("日本", "workspace");
+        check(&"a".repeat(100), &"a".repeat(60));
+    }
 }

@@ -1,0 +1,241 @@
+//! `Idempotency-Key`: a POST that is sent again under its key does nothing again and gets the
+//! answer of the first. The key is taken in the database before the work begins, so that this
+//! holds across nodes and crashes; answers are kept sealed, since some hold a new token.
+
+use crate::auth::SignedIn;
+use crate::body::{MAX_BODY, collect};
+use crate::problem::Problem;
+use crate::router::Api;
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt as _;
+use keyward_model::credential::Sealed;
+use keyward_model::id::WorkspaceId;
+use keyward_store::{Reply, StoreError};
+use keyward_vault::{Vault, VaultError};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Marks an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const MAX_KEY: usize = 255;
+/// The status under which a key is taken while its request is worked on.
+const WORKING: i64 = 0;
+/// How long answers are kept.
+const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// Forgets answers older than 24 hours; called once in a while by the composition root.
+///
+/// # Errors
+/// Where the database cannot be used.
+pub async fn forget_old_replies(vault: &Vault) -> Result<u64, VaultError> {
+    let before = vault.now().plus_millis(-KEPT_MILLIS);
+    Ok(vault.store().record(move |tx| tx.purge_idempotent_replies(before)).await?)
+}
+
+/// The middleware.
+pub(crate) async fn keep(State(api): State<Api>, request: Request, next: Next) -> Response {
+    match once(api, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn once(api: Api, request: Request, next: Next) -> Result<Response, Problem> {
+    if request.method() != Method::POST || !request.uri().path().starts_with("/api/v1/") {
+        return Ok(next.run(request).await);
+    }
+    let Some(key) = key(request.headers())? else { return Ok(next.run(request).await) };
+    let (mut parts, body) = request.into_parts();
+    let Ok(signed_in) = SignedIn::from_request_parts(&mut parts, &api).await else {
+        // Without a caller nothing is kept; the operation itself says what is wrong.
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    };
+    let body = collect(body, MAX_BODY).await?;
+    let slot = Slot::of(api, &signed_in, key.as_bytes(), &parts, &body).await?;
+    if !slot.take().await? {
+        return slot.replay().await;
+    }
+    let request = Request::from_parts(parts, Body::from(body));
+    // On a task of its own: who hangs up must find the answer when they ask again.
+    let work = tokio::spawn(async move {
+        let response = next.run(request).await;
+        slot.settle(response).await
+    });
+    work.await.unwrap_or_else(|_| {
+        tracing::error!("a request handler panicked");
+        Err(Problem::new("internal", "the server failed; its log says more"))
+    })
+}
+
+/// The key that was sent.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut all = headers.get_all(KEY).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    let visible = |byte: &u8| byte.is_ascii_graphic();
+    let bytes = value.as_bytes();
+    let right = (1..=MAX_KEY).contains(&bytes.len()) && bytes.iter().all(visible);
+    match value.to_str() {
+        Ok(text) if right && all.next().is_none() => Ok(Some(text.to_owned())),
+        _ => {
+            let detail =
+                format!("`Idempotency-Key` takes 1 to {MAX_KEY} visible ASCII characters, once");
+            Err(Problem::new("invalid_request", detail))
+        }
+    }
+}
+
+/// The place where the answer to one caller's key is kept.
+#[derive(Clone)]
+struct Slot {
+    api: Api,
+    workspace: WorkspaceId,
+    /// The token, not its maker: another token may be allowed less.
+    caller: String,
+    key_hash: [u8; 32],
+    request_digest: [u8; 32],
+}
+
+impl Slot {
+    async fn of(
+        api: Api,
+        signed_in: &SignedIn,
+        key: &[u8],
+        parts: &Parts,
+        body: &Bytes,
+    ) -> Result<Self, Problem> {
+        let workspace = signed_in.member.workspace;
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let kind = parts.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+        let vault = api.vault();
+        let key_hash = vault.request_digest(workspace, &[b"key", key]).await?;
+        let request = [b"request", target.as_bytes(), kind, body];
+        let request_digest = vault.request_digest(workspace, &request).await?;
+        let caller = signed_in.token.id.to_string();
+        Ok(Self { api, workspace, caller, key_hash, request_digest })
+    }
+
+    /// Takes the key; false where somebody did before.
+    async fn take(&self) -> Result<bool, Problem> {
+        let slot = self.clone();
+        let reply = Reply {
+            request_digest: self.request_digest.to_vec(),
+            status: WORKING,
+            body: Vec::new(),
+            created_at: self.api.vault().now(),
+        };
+        let taken = self.api.store().record(move |tx| {
+            tx.put_idempotent_reply(slot.workspace, &slot.caller, &slot.key_hash, &reply)
+        });
+        match taken.await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The answer that was given before.
+    async fn replay(&self) -> Result<Response, Problem> {
+        let slot = self.clone();
+        let kept = self
+            .api
+            .store()
+            .read(move |tx| tx.idempotent_reply(slot.workspace, &slot.caller, &slot.key_hash));
+        let kept = kept.await?.ok_or_else(working)?;
+        if kept.request_digest != self.request_digest {
+            let detail = "another request was sent under this `Idempotency-Key`; use a new key";
+            return Err(Problem::new("conflict", detail));
+        }
+        let status = u16::try_from(kept.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
+        let status = status.ok_or_else(working)?;
+        let sealed = Sealed::from_bytes(kept.body);
+        let owner = self.owner(kept.status);
+        let body = self.api.vault().open_reply(self.workspace, &owner, &sealed).await?;
+        let mut response = answer(status, Bytes::from(body));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+
+    /// Keeps an answer that did something; after any other the key is free again.
+    async fn settle(&self, response: Response) -> Result<Response, Problem> {
+        let slot = self.clone();
+        if !response.status().is_success() {
+            let released = self.api.store().record(move |tx| {
+                tx.release_idempotency_key(slot.workspace, &slot.caller, &slot.key_hash)
+            });
+            log_failure(released.await);
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes());
+        let body = body.map_err(|_| Problem::new("internal", "the answer broke off"))?;
+        let status = i64::from(parts.status.as_u16());
+        let sealed =
+            self.api.vault().seal_reply(self.workspace, &self.owner(status), &body).await?;
+        let settled = self.api.store().record(move |tx| {
+            let (workspace, caller, key) = (slot.workspace, &slot.caller, &slot.key_hash);
+            tx.settle_idempotent_reply(workspace, caller, key, status, sealed.as_bytes())
+        });
+        log_failure(settled.await);
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+
+    /// What a kept answer is bound to: who asked what, and how it ended.
+    fn owner(&self, status: i64) -> Vec<u8> {
+        let parts = [&self.key_hash[..], &self.request_digest, &status.to_be_bytes()];
+        [&parts.concat(), self.caller.as_bytes()].concat()
+    }
+}
+
+/// What was done stays done and is answered, also where its answer could not be kept.
+fn log_failure(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "an answer could not be kept for its idempotency key");
+    }
+}
+
+fn working() -> Problem {
+    let detail = "the first request under this `Idempotency-Key` is being worked on, or the server \
+                  stopped in the middle of it: ask again soon, or look what it did and use a new key";
+    Problem::new("conflict", detail)
+}
+
+fn answer(status: StatusCode, body: Bytes) -> Response {
+    if body.is_empty() {
+        return status.into_response();
+    }
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(values: &[&[u8]], expected: Result<Option<&str>, ()>) {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(KEY, HeaderValue::from_bytes(value).expect("a header"));
+        }
+        let found = key(&headers).map_err(|problem| assert_eq!(problem.code(), "invalid_request"));
+        assert_eq!(found.as_ref().map(Option::as_deref).map_err(|()| ()), expected, "{values:?}");
+    }
+
+    #[test]
+    fn keys_are_visible_bounded_and_sent_once() {
+        check(&[], Ok(None));
+        check(&[b"a"], Ok(Some("a")));
+        check(&[b"\"8e03978e-40d5\""], Ok(Some("\"8e03978e-40d5\"")));
+        check(&[&[b'~'; 255]], Ok(Some(&"~".repeat(255))));
+        check(&[&[b'~'; 256]], Err(()));
+        check(&[b""], Err(()));
+        check(&[b"a b"], Err(()));
+        check(&[b"a\tb"], Err(()));
+        check(&["ä".as_bytes()], Err(()));
+        check(&[b"a", b"a"], Err(()));
+    }
+}
