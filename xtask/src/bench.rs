@@ -43,7 +43,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     }
     // In Cargo's folder rather than in /tmp, which may lie in memory where nothing waits for a disk.
     std::fs::create_dir_all(&folder)?;
-    let subjects = [subject::keyward(workspace::build_keyward(true)?, folder.clone())];
+    let keyward = workspace::build_keyward(true)?;
+    let floor = workspace::build_floor()?;
+    let subjects =
+        [subject::floor(floor, folder.clone()), subject::keyward(keyward, folder.clone())];
     let mut all = Vec::new();
     for subject in &subjects {
         all.push(

@@ -70,6 +70,13 @@ pub(crate) fn build_keyward(release: bool) -> Result<PathBuf> {
     Ok(target_dir()?.join(if release { "release" } else { "debug" }).join("keyward"))
 }
 
+/// Builds the floor of the benchmark in release; gives its path.
+pub(crate) fn build_floor() -> Result<PathBuf> {
+    let arguments = ["build", "--quiet", "--locked", "--release", "-p", "keyward-cli"];
+    must(cargo(&arguments).args(["--example", "floor"]))?;
+    Ok(target_dir()?.join("release/examples/floor"))
+}
+
 fn shown(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let program = program.rsplit('/').next().unwrap_or_default().to_owned();

@@ -70,6 +70,28 @@ fn apply_workflow(subject: &Subject, server: &Server) -> Result<Target> {
     })
 }
 
+/// The same HTTP stack, durable commits and confined process without an engine, as a floor to
+/// compare with: `crates/cli/examples/floor.rs`.
+pub(super) fn floor(binary: PathBuf, folder: PathBuf) -> Subject {
+    Subject {
+        name: "floor",
+        binary,
+        folder,
+        prepare: |_| Ok(()),
+        serve: |subject| {
+            let keyward = subject.binary.with_file_name("../keyward").into_os_string();
+            let database = subject.folder.join("floor.sqlite").into_os_string();
+            vec![keyward, database, SOURCE.into()]
+        },
+        target: |_, server| {
+            let (body, expected) = items();
+            Ok(Target { url: server.url().at("/run"), body: body.to_string(), expected })
+        },
+    }
+}
+
+const SOURCE: &str = "return trigger.body.items\n  .filter((item) => item.price > 50)\n  .map(({ id, price }) => ({ id, cents: price * 100 }));";
+
 /// Webhook, one code step, answer.
 fn workflow() -> Value {
     json!({
@@ -78,7 +100,7 @@ fn workflow() -> Value {
         "steps": [{
             "id": "pick",
             "kind": "code",
-            "source": "return trigger.body.items\n  .filter((item) => item.price > 50)\n  .map(({ id, price }) => ({ id, cents: price * 100 }));",
+            "source": SOURCE,
         }],
     })
 }
