@@ -14,9 +14,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, StatusCode};
 use keyward_model::audit::Action;
-use keyward_model::credential::{
-    CodeAccess, Credential, CredentialType, Details, Scope, Status,
-};
+use keyward_model::credential::{CodeAccess, Credential, CredentialType, Details, Scope, Status};
 use keyward_model::destination::EgressPolicy;
 use keyward_model::id::WorkflowId;
 use keyward_model::json::Fault;
@@ -161,7 +159,11 @@ fn key(sent: Option<&str>, faults: &mut Vec<Fault>) -> String {
 fn kind(body: &Members, faults: &mut Vec<Fault>) -> Option<CredentialType> {
     for (pointer, sent) in [("/app", &body.app), ("/scheme", &body.scheme)] {
         if sent.is_some() {
-            faults.push(Fault::new(pointer, "unknown_app", "unknown app; give `type` and `fields`"));
+            faults.push(Fault::new(
+                pointer,
+                "unknown_app",
+                "unknown app; give `type` and `fields`",
+            ));
         }
     }
     let (code, detail) = match body.kind.as_deref() {
@@ -205,11 +207,7 @@ async fn home(
     Ok(Scope::Workspace)
 }
 
-async fn workflow(
-    api: &Api,
-    scope: &InWorkspace,
-    id: &str,
-) -> Result<Option<WorkflowId>, Problem> {
+async fn workflow(api: &Api, scope: &InWorkspace, id: &str) -> Result<Option<WorkflowId>, Problem> {
     let Ok(id) = id.parse::<WorkflowId>() else { return Ok(None) };
     let workspace = scope.id();
     let found = api.store().read(move |tx| tx.workflow(workspace, id)).await?;

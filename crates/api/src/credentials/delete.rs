@@ -58,7 +58,8 @@ async fn refuse_in_use(
     if found.is_empty() {
         return Ok(());
     }
-    let detail = "workflows name this credential; see `dependents`, or delete it with ?confirm=true";
+    let detail =
+        "workflows name this credential; see `dependents`, or delete it with ?confirm=true";
     let found = serde_json::to_value(found).unwrap_or_default();
     Err(Problem::new("credential_in_use", detail).with("dependents", found))
 }

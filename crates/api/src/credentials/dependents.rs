@@ -62,7 +62,11 @@ pub(super) async fn dependents(
     let (workspace, id, key) = (credential.workspace, credential.id, credential.key.clone());
     let read = api.store().read(move |tx| {
         let dependents = tx.dependents(workspace, &key)?;
-        let rivals = tx.credentials_by_key(workspace, &key)?;
+        let rivals = match tx.credentials_by_key(workspace, &key) {
+            // Another row that cannot be read takes nothing from this one.
+            Err(StoreError::Corrupt { .. }) => Vec::new(),
+            rivals => rivals?,
+        };
         let scopes: Vec<_> = rivals.iter().map(|row| row.parts().0.scope).collect();
         Ok((dependents, scopes, tx.credential_uses(workspace, id, Timestamp::default())?))
     });

@@ -260,7 +260,9 @@ impl Merge {
     fn add(&mut self, name: String, sent: Sent) {
         let pointer = child(ROOT, &name);
         let role = role(self.kind, &name).filter(|_| is_name(&name));
-        let Some(role) = role else { return self.fault(&pointer, "unknown_field", known(self.kind)) };
+        let Some(role) = role else {
+            return self.fault(&pointer, "unknown_field", known(self.kind));
+        };
         match (role, sent) {
             (Role::Secret | Role::Any, Sent::Text(value)) => self.add_secret(name, &pointer, value),
             (Role::Any, Sent::Marked { value, secret: true }) => {
@@ -330,7 +332,9 @@ impl Merge {
             faults.iter().any(|fault| fault.pointer == pointer || fault.pointer == ROOT)
         };
         let is_basic = self.kind == CredentialType::Basic;
-        if is_basic && !self.fields.plain.contains_key("username") && !faulty(&self.faults, "username")
+        if is_basic
+            && !self.fields.plain.contains_key("username")
+            && !faulty(&self.faults, "username")
         {
             self.fault("/fields/username", "missing", "is needed");
         }
@@ -413,4 +417,199 @@ pub(crate) fn warnings(secret: &BTreeMap<String, Incoming>) -> Vec<Warning> {
         Some(Warning { pointer: child(ROOT, name), code, detail })
     };
     secret.iter().filter_map(warning).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const API_KEY: CredentialType = CredentialType::ApiKey;
+    const BASIC: CredentialType = CredentialType::Basic;
+    const CUSTOM: CredentialType = CredentialType::Custom;
+
+    fn details(plain: &[(&str, &str)], secret: &[&str]) -> Details {
+        Details {
+            name: String::new(),
+            description: String::new(),
+            environment: String::new(),
+            tags: Vec::new(),
+            plain: plain.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+            secret: secret.iter().map(|name| (*name).to_owned()).collect(),
+            template: None,
+            test: None,
+        }
+    }
+
+    /// Plain fields as `name=value`, names of secret ones, those of them with a value as `name*`.
+    fn shown(fields: &Fields) -> Vec<String> {
+        let plain = fields.plain.iter().map(|(name, value)| format!("{name}={value}"));
+        let secret = fields.names.iter().map(|name| match fields.secret.get(name) {
+            Some(_) => format!("{name}*"),
+            None => name.clone(),
+        });
+        plain.chain(secret).collect()
+    }
+
+    fn check(kind: CredentialType, before: Option<&Details>, sent: &Value, expected: &[&str]) {
+        let merged = Given::take(sent.clone()).merge(kind, before);
+        let found = match &merged {
+            Ok(fields) => shown(fields),
+            Err(faults) => faults
+                .iter()
+                .map(|fault| {
+                    assert!(!fault.detail.contains("canary"), "{fault:?}");
+                    assert!(!fault.pointer.contains("canary"), "{fault:?}");
+                    format!("{} {}", fault.pointer, fault.code)
+                })
+                .collect(),
+        };
+        assert_eq!(found, expected, "{kind:?} {sent}");
+    }
+
+    #[test]
+    fn new_fields_fit_their_type() {
+        check(API_KEY, None, &json!({"value": "canary"}), &["value*"]);
+        check(
+            API_KEY,
+            None,
+            &json!({"value": "canary", "in": "query", "name": "a b", "prefix": ""}),
+            &["in=query", "name=a b", "prefix=", "value*"],
+        );
+        check(BASIC, None, &json!({"username": "", "password": "p"}), &["username=", "password*"]);
+        check(
+            CUSTOM,
+            None,
+            &json!({
+                "a": "canary", "b": {"value": "x", "secret": false}, "c": {"value": "canary"},
+                "d": {"value": "canary", "secret": true},
+            }),
+            &["b=x", "a*", "c*", "d*"],
+        );
+        let pem = "-----BEGIN KEY-----\r\ncanary\n-----END KEY-----\n";
+        check(CUSTOM, None, &json!({"private_key": pem}), &["private_key*"]);
+    }
+
+    #[test]
+    fn each_fault_of_new_fields_has_its_place() {
+        check(API_KEY, None, &json!("canary"), &["/fields wrong_type"]);
+        check(API_KEY, None, &json!({}), &["/fields/value missing"]);
+        check(API_KEY, None, &json!({"value": ""}), &["/fields/value empty"]);
+        check(API_KEY, None, &json!({"value": null}), &["/fields/value wrong_type"]);
+        check(API_KEY, None, &json!({"value": ["canary"]}), &["/fields/value wrong_type"]);
+        let marked = json!({"value": {"value": "canary", "secret": false}});
+        check(API_KEY, None, &marked, &["/fields/value wrong_type"]);
+        check(
+            API_KEY,
+            None,
+            &json!({"value": "canary", "in": "canary", "name": "x y", "prefix": "a\r\nb", "z": "canary"}),
+            &[
+                "/fields/z unknown_field",
+                "/fields/in invalid_value",
+                "/fields/name invalid_value",
+                "/fields/prefix invalid_value",
+            ],
+        );
+        check(
+            API_KEY,
+            None,
+            &json!({"value": "canary", "name": "Transfer-Encoding"}),
+            &["/fields/name invalid_value"],
+        );
+        check(BASIC, None, &json!({}), &["/fields/username missing", "/fields/password missing"]);
+        let colon = json!({"username": "a:canary", "password": "canary"});
+        check(BASIC, None, &colon, &["/fields/username invalid_value"]);
+        check(CUSTOM, None, &json!({"a": {"value": "x", "secret": false}}), &["/fields missing"]);
+        check(
+            CUSTOM,
+            None,
+            &json!({"a": {"secret": true, "set": true}}),
+            &["/fields/a wrong_type"],
+        );
+        check(
+            CUSTOM,
+            None,
+            &json!({"a": {"value": "x", "secret": "no"}}),
+            &["/fields/a wrong_type"],
+        );
+        let link = json!({"a": {"link": {"credential": "canary"}}});
+        check(CUSTOM, None, &link, &["/fields/a not_available"]);
+        for name in ["1a", "a-b", "", "canary of a name", &"x".repeat(65)] {
+            let found = Given::take(json!({name: "canary"})).merge(CUSTOM, None);
+            let faults = found.err().expect("refused");
+            assert_eq!(faults[0].code, "unknown_field", "{name}");
+        }
+    }
+
+    #[test]
+    fn limits_are_exact() {
+        let sized = |bytes: usize| json!({"value": "x".repeat(bytes)});
+        check(API_KEY, None, &sized(65_536), &["value*"]);
+        check(API_KEY, None, &sized(65_537), &["/fields/value value_too_large"]);
+        // Bytes are counted, not characters.
+        check(API_KEY, None, &json!({"value": "é".repeat(32_768)}), &["value*"]);
+        let long = json!({"value": "é".repeat(32_769)});
+        check(API_KEY, None, &long, &["/fields/value value_too_large"]);
+        let many = |count: usize| -> Value {
+            (0..count).map(|n| (format!("f{n}"), Value::from("x"))).collect::<Map<_, _>>().into()
+        };
+        assert!(Given::take(many(64)).merge(CUSTOM, None).is_ok());
+        check(CUSTOM, None, &many(65), &["/fields too_many"]);
+        let before = details(&[("one_more", "x")], &[]);
+        check(CUSTOM, Some(&before), &many(64), &["/fields too_many"]);
+    }
+
+    #[test]
+    fn a_change_keeps_what_it_does_not_name() {
+        let key = details(&[("in", "header"), ("name", "X-Key")], &["value"]);
+        check(API_KEY, Some(&key), &json!({}), &["in=header", "name=X-Key", "value"]);
+        check(
+            API_KEY,
+            Some(&key),
+            &json!({"name": "X-Other", "in": null}),
+            &["name=X-Other", "value"],
+        );
+        check(
+            API_KEY,
+            Some(&key),
+            &json!({"value": "canary"}),
+            &["in=header", "name=X-Key", "value*"],
+        );
+        check(API_KEY, Some(&key), &json!({"value": null}), &["/fields/value wrong_type"]);
+        // The name that is kept must still fit.
+        let query = details(&[("in", "query"), ("name", "a b")], &["value"]);
+        let header = json!({"in": "header"});
+        check(API_KEY, Some(&query), &header, &["/fields/name invalid_value"]);
+
+        let custom = details(&[("account", "7")], &["a", "b"]);
+        let plain = json!({"account": {"value": "8", "secret": false}});
+        check(CUSTOM, Some(&custom), &plain, &["account=8", "a", "b"]);
+        check(CUSTOM, Some(&custom), &json!({"a": "canary"}), &["/fields missing"]);
+        check(CUSTOM, Some(&custom), &json!({"c": "canary"}), &["/fields missing"]);
+        check(CUSTOM, Some(&custom), &json!({"b": null}), &["/fields missing"]);
+        check(
+            CUSTOM,
+            Some(&custom),
+            &json!({"a": "canary", "b": "canary", "c": "canary"}),
+            &["account=7", "a*", "b*", "c*"],
+        );
+        check(CUSTOM, Some(&custom), &json!({"a": "canary", "b": null, "account": null}), &["a*"]);
+        let swap =
+            json!({"a": {"value": "x", "secret": false}, "b": "canary", "account": "canary"});
+        check(CUSTOM, Some(&custom), &swap, &["a=x", "account*", "b*"]);
+    }
+
+    #[test]
+    fn values_that_masking_cannot_hide_well_are_warned_of() {
+        let check = |value: &str, expected: &[&str]| {
+            let given = Given::take(json!({"value": value})).merge(API_KEY, None);
+            let warnings = warnings(&given.ok().expect("fits").secret);
+            let found: Vec<_> = warnings.iter().map(|w| w.code).collect();
+            assert_eq!(found, expected, "{value}");
+            assert!(warnings.iter().all(|w| w.pointer == "/fields/value"));
+        };
+        check("9aH2kQ7rT4vX1zB6nM3pL8wC5yD0", &[]);
+        check("password", &["weak_value"]);
+        check("1234", &["tiny_value"]);
+    }
 }

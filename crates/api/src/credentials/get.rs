@@ -38,9 +38,7 @@ async fn handle(
     };
     let tampered = BrokenView::tampered(&row);
     match api.vault().verify(scope.id(), row).await {
-        Ok(credential) => {
-            Ok(Json(Shown::Full(Box::new(view(&api, &scope, &credential).await?))))
-        }
+        Ok(credential) => Ok(Json(Shown::Full(Box::new(view(&api, &scope, &credential).await?)))),
         Err(VaultError::Tampered(_)) => Ok(Json(Shown::Broken(tampered))),
         Err(error) => Err(error.into()),
     }

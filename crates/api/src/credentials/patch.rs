@@ -179,16 +179,24 @@ async fn rows(
     let (vault, workspace, id) = (api.vault(), before.workspace, before.id);
     let page = Page::first(u32::try_from(KEPT_VERSIONS).unwrap_or(u32::MAX));
     let versions = match change.narrows || change.widens {
-        true => api.store().read(move |tx| tx.credential_versions(workspace, id, &page)).await?.items,
+        true => {
+            api.store().read(move |tx| tx.credential_versions(workspace, id, &page)).await?.items
+        }
         false => Vec::new(),
     };
     let (mut rewrapped, mut dropped) = (Vec::new(), Vec::new());
-    if change.narrows {
-        let rebound = vault.rebind_credential(before, after.clone(), &versions).await;
-        rewrapped = rebound.map_err(unopenable)?.1;
-    } else {
-        // Their keys are bound to the binding before, and nobody has entered their values again.
-        dropped = versions.into_iter().map(|version| version.version).collect();
+    let rebound = match change.narrows {
+        true => vault.rebind_credential(before, after.clone(), &versions).await.map(Some),
+        false => Ok(None),
+    };
+    match rebound {
+        Ok(Some((_, rows))) => rewrapped = rows,
+        // Widened, or not to be opened: nobody has entered the earlier values again.
+        Ok(None) => dropped.extend(versions.iter().map(|version| version.version)),
+        Err(VaultError::Unreadable) if change.replaces => {
+            dropped.extend(versions.iter().map(|version| version.version));
+        }
+        Err(error) => return Err(unopenable(error)),
     }
     if !change.replaces {
         let head = vault.sign(workspace, after.clone()).await?;

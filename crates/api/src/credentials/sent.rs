@@ -27,7 +27,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         if body::media_type(&parts.headers).is_some_and(|kind| !body::is_json(&kind)) {
-            return Err(Problem::new("unsupported_media_type", "send the body as application/json"));
+            return Err(Problem::new(
+                "unsupported_media_type",
+                "send the body as application/json",
+            ));
         }
         let bytes = body::collect(body, MAX_BODY).await?;
         let document = json::parse(&bytes).map_err(Faults::from);
@@ -63,7 +66,10 @@ fn wipe_bytes(bytes: Bytes) {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewValue {
     /// All secret fields; plain fields that are not named stay as they are.
-    #[expect(dead_code, reason = "says that the member is needed; its values are taken out before")]
+    #[expect(
+        dead_code,
+        reason = "says that the member is needed; its values are taken out before"
+    )]
     fields: Taken,
 }
 
@@ -148,4 +154,46 @@ fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check<T: DeserializeOwned>(sent: Value, expected: &[(&str, &str)]) {
+        let found = Sent::<T>::read(sent.clone()).err().unwrap_or_default();
+        let found: Vec<_> = found.iter().map(|f| (f.pointer.as_str(), f.code)).collect();
+        assert_eq!(found, expected, "{sent}");
+    }
+
+    #[test]
+    fn fields_are_taken_out_and_the_rest_is_read_strictly() {
+        let sent = Sent::<Members>::read(json!({"key": "K", "fields": {"value": "v"}}));
+        let sent = sent.ok().expect("it fits");
+        assert_eq!(sent.body.key.as_deref(), Some("K"));
+        assert!(sent.fields.is_some());
+        check::<Members>(json!({}), &[]);
+        check::<Members>(json!([]), &[("", "wrong_type")]);
+        check::<Members>(json!({"field": {}}), &[("/field", "unknown_member")]);
+        check::<Members>(
+            json!({"x": 1, "name": 2, "fields": {"value": 3}}),
+            &[("/x", "unknown_member"), ("/name", "wrong_type"), ("/fields/value", "wrong_type")],
+        );
+        check::<NewValue>(json!({"fields": {"value": "v"}}), &[]);
+        check::<NewValue>(json!({}), &[("/fields", "missing")]);
+        check::<NewValue>(
+            json!({"fields": {"value": "v"}, "hosts": []}),
+            &[("/hosts", "unknown_member")],
+        );
+    }
+
+    #[test]
+    fn absence_and_null_are_told_apart() {
+        let read = |sent: Value| Sent::<Members>::read(sent).ok().expect("it fits").body;
+        assert_eq!(read(json!({})).expires_at, None);
+        assert_eq!(read(json!({"expires_at": null})).expires_at, Some(None));
+        assert_eq!(read(json!({"test": null, "template": null})).test, Some(None));
+        check::<Members>(json!({"hosts": null}), &[("/hosts", "wrong_type")]);
+    }
 }

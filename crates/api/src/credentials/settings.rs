@@ -167,10 +167,92 @@ impl Binding {
             paths.as_deref().unwrap_or(old_paths),
             places.as_deref().unwrap_or(old_places),
         );
-        policy.map_err(|(list, at, fault)| {
-            let pointer = format!("/{list}/{at}");
-            faults.push(Fault::new(pointer, "invalid_value", fault.to_string()));
-        })
-        .ok()
+        policy
+            .map_err(|(list, at, fault)| {
+                let pointer = format!("/{list}/{at}");
+                faults.push(Fault::new(pointer, "invalid_value", fault.to_string()));
+            })
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_model::clock::Timestamp;
+    use keyward_model::credential::CodeAccess;
+    use keyward_model::json;
+    use serde_json::{Value, json};
+
+    /// Applies a change to an api_key bound to example.com.
+    fn apply(sent: &Value) -> (Credential, Vec<String>) {
+        let mut credential = super::super::view::tests::credential();
+        let mut faults = Vec::new();
+        match json::read_value::<Members>(sent) {
+            Ok(members) => {
+                members.apply(&mut credential, Timestamp::from_millis(5000), &mut faults)
+            }
+            Err(found) => faults = found,
+        }
+        if faults.is_empty() {
+            check_template(&credential, &mut faults);
+        }
+        let shown = |fault: &Fault| format!("{} {}", fault.pointer, fault.code);
+        (credential, faults.iter().map(shown).collect())
+    }
+
+    fn check(sent: Value, expected: &[&str]) {
+        assert_eq!(apply(&sent).1, expected, "{sent}");
+    }
+
+    #[test]
+    fn what_fits_is_taken_over() {
+        let (credential, faults) = apply(&json!({
+            "name": "ä".repeat(200), "description": "a\nb\tc", "environment": "prod",
+            "tags": ["a", "b c"], "hosts": ["API.Example.com"], "methods": ["POST"],
+            "places": ["header"], "code_access": "readable",
+            "expires_at": "2030-01-01T00:00:00Z",
+            "test": {"method": "GET", "url": "https://example.com/me"},
+        }));
+        assert_eq!(faults, [""; 0]);
+        let (hosts, methods, paths, places) = credential.policy.lists();
+        assert_eq!(hosts, ["api.example.com"]);
+        assert_eq!((methods, paths), (&["POST".to_owned()][..], &["/v1/*".to_owned()][..]));
+        assert_eq!(places, [Place::Header]);
+        assert_eq!(credential.code_access, CodeAccess::Readable);
+        assert!(credential.expires_at.is_some() && credential.details.test.is_some());
+        let (credential, _) = apply(&json!({"expires_at": null, "test": null, "hosts": []}));
+        assert!(credential.expires_at.is_none() && !credential.policy.is_bound());
+    }
+
+    #[test]
+    fn each_fault_has_its_place() {
+        check(json!({"name": "x".repeat(201)}), &["/name too_long"]);
+        check(json!({"name": "a\nb"}), &["/name invalid_value"]);
+        check(json!({"name": null}), &["/name wrong_type"]);
+        check(json!({"description": "x".repeat(10_001)}), &["/description too_long"]);
+        check(json!({"environment": "a\u{0}"}), &["/environment invalid_value"]);
+        check(json!({"tags": vec!["t"; 33]}), &["/tags too_many"]);
+        check(json!({"tags": ["ok", " ", "x".repeat(65)]}), &["/tags/1 empty", "/tags/2 too_long"]);
+        check(
+            json!({"hosts": ["ok.org", "*", "a b"], "methods": ["get"], "paths": ["/ok", "x"]}),
+            &[
+                "/hosts/1 invalid_value",
+                "/hosts/2 invalid_value",
+                "/methods/0 invalid_value",
+                "/paths/1 invalid_value",
+            ],
+        );
+        check(json!({"hosts": vec!["a.org"; 201]}), &["/hosts too_many"]);
+        check(json!({"places": ["header", "trailer"]}), &["/places/1 invalid_value"]);
+        check(json!({"code_access": "open"}), &["/code_access invalid_value"]);
+        check(json!({"expires_at": "1970-01-01T00:00:05Z"}), &["/expires_at invalid_value"]);
+        check(json!({"expires_at": "soon"}), &["/expires_at invalid_value"]);
+        check(json!({"template": {}}), &["/template invalid_value"]);
+        for url in ["/me", "ftp://x.org", "https://u:p@x.org", "x"] {
+            let test = json!({"test": {"method": "get", "url": url}});
+            check(test, &["/test/method invalid_value", "/test/url invalid_value"]);
+        }
+        check(json!({"wrong": 1, "nmae": 2}), &["/wrong unknown_member", "/nmae unknown_member"]);
     }
 }

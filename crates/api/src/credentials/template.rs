@@ -74,7 +74,11 @@ impl Check<'_> {
                 continue;
             };
             if text.chars().any(char::is_control) {
-                self.fault(&pointer, "invalid_value", "must have no line ends or control characters");
+                self.fault(
+                    &pointer,
+                    "invalid_value",
+                    "must have no line ends or control characters",
+                );
             }
             self.holes(&pointer, text);
         }

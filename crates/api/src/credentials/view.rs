@@ -263,9 +263,10 @@ impl Around {
 
 fn fields(credential: &Credential) -> BTreeMap<String, FieldView> {
     let details = &credential.details;
-    let secret = details.secret.iter().map(|name| {
-        (name.clone(), FieldView { secret: true, set: Some(true), value: None })
-    });
+    let secret = details
+        .secret
+        .iter()
+        .map(|name| (name.clone(), FieldView { secret: true, set: Some(true), value: None }));
     let plain = details.plain.iter().map(|(name, value)| {
         (name.clone(), FieldView { secret: false, set: None, value: Some(value.clone()) })
     });
@@ -281,4 +282,124 @@ pub(crate) async fn view(
     let (workspace, shown) = (scope.id(), credential.clone());
     let around = api.store().read(move |tx| Around::read(tx, workspace, [&shown].into_iter()));
     Ok(around.await?.verified(api, workspace).await.view(credential))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use keyward_model::credential::Details;
+    use keyward_model::destination::EgressPolicy;
+    use keyward_model::id::Identifier as _;
+    use serde_json::json;
+
+    /// An api_key bound to example.com.
+    pub(in crate::credentials) fn credential() -> Credential {
+        let (host, path) = (["example.com".to_owned()], ["/v1/*".to_owned()]);
+        let at = Timestamp::from_millis(1000);
+        Credential {
+            workspace: WorkspaceId::from_bytes([1; 16]),
+            id: CredentialId::from_bytes([2; 16]),
+            key: "KEY".into(),
+            kind: CredentialType::ApiKey,
+            scope: Scope::Workspace,
+            policy: EgressPolicy::parse(&host, &[], &path, &[]).expect("a policy"),
+            code_access: CodeAccess::Sealed,
+            details: Details {
+                name: "Key".into(),
+                description: "what for".into(),
+                environment: "prod".into(),
+                tags: vec!["alerts".into()],
+                plain: BTreeMap::from([("in".into(), "query".into())]),
+                secret: vec!["value".into()],
+                template: None,
+                test: None,
+            },
+            version: 3,
+            status: Status::Error,
+            status_reason: Some("unreadable".into()),
+            owner: MemberId::from_bytes([3; 16]),
+            created_at: at,
+            updated_at: at,
+            rotated_at: at,
+            expires_at: Some(Timestamp::from_millis(9000)),
+            revision: 7,
+        }
+    }
+
+    fn around(now: i64) -> Around {
+        let credential = credential();
+        Around {
+            now: Timestamp::from_millis(now),
+            last_uses: HashMap::from([(credential.id, Timestamp::from_millis(2000))]),
+            owners: HashMap::new(),
+            emails: HashMap::from([(credential.owner, "bob@example.com".into())]),
+        }
+    }
+
+    #[test]
+    fn a_credential_is_shown_with_every_member_and_no_value() {
+        let credential = credential();
+        let shown = serde_json::to_value(around(8999).view(&credential)).expect("JSON");
+        let expected = json!({
+            "id": credential.id, "key": "KEY", "name": "Key", "description": "what for",
+            "type": "api_key", "app": null, "scheme": null, "scope": {"kind": "workspace"},
+            "environment": "prod", "tags": ["alerts"],
+            "fields": {
+                "value": {"secret": true, "set": true},
+                "in": {"secret": false, "value": "query"},
+            },
+            "hosts": ["example.com"], "methods": [], "paths": ["/v1/*"], "places": [],
+            "code_access": "sealed", "template": null, "test": null, "version": 3,
+            "status": "error", "status_reason": "unreadable",
+            "owner": {"id": credential.owner, "email": "bob@example.com"}, "shared": false,
+            "created_at": "1970-01-01T00:00:01.000Z", "updated_at": "1970-01-01T00:00:01.000Z",
+            "rotated_at": "1970-01-01T00:00:01.000Z", "last_used_at": "1970-01-01T00:00:02.000Z",
+            "expires_at": "1970-01-01T00:00:09.000Z",
+        });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn the_status_is_that_of_now() {
+        let shown = serde_json::to_value(around(9000).view(&credential())).expect("JSON");
+        assert_eq!(
+            (&shown["status"], &shown["status_reason"]),
+            (&json!("expired"), &json!("expired"))
+        );
+    }
+
+    #[test]
+    fn who_may_only_list_sees_five_members() {
+        let workflow = WorkflowId::from_bytes([4; 16]);
+        let credential = Credential { scope: Scope::Workflow(workflow), ..credential() };
+        let shown = Shown::Short(ShortView::new(&credential, Timestamp::from_millis(0)));
+        let expected = json!({
+            "key": "KEY", "name": "Key", "type": "api_key", "status": "error",
+            "scope": {"kind": "workflow", "workflow": workflow},
+        });
+        assert_eq!(serde_json::to_value(shown).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn of_a_foreign_row_only_its_place_is_shown() {
+        let row = Tagged::stored(credential(), [0; 32]);
+        let shown = Shown::Broken(BrokenView::tampered(&row));
+        let expected = json!({
+            "id": credential().id, "key": "KEY", "scope": {"kind": "workspace"},
+            "status": "error", "status_reason": "tampered",
+        });
+        assert_eq!(serde_json::to_value(shown).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn scopes_are_compared_with_what_was_sent() {
+        let check = |kind: &str, workflow: Option<&str>, expected: bool| {
+            let sent = SentScope { kind: kind.into(), workflow: workflow.map(Into::into) };
+            assert_eq!(ScopeView::from(Scope::Workspace) == sent, expected, "{sent:?}");
+        };
+        check("workspace", None, true);
+        check("workspace", Some("wf_x"), false);
+        check("workflow", Some("wf_x"), false);
+        check("personal", None, false);
+    }
 }
