@@ -41,6 +41,10 @@ const LAST_WORDS_BYTES: usize = 4 << 20;
 const PROCESS_BYTES: u64 = 192 << 20;
 /// Said where the script's own error cannot tell it.
 const OUT_OF_MEMORY: &str = "the code used all of its memory";
+/// A step like many, for `Engine::warm_up`.
+const WARM_UP: &str = "(async function () {const { rows } = await this;
+    return { rows: rows.filter((row) => row.n > 1).map(({ n }) => `${n * 2}`), at: 1.5 }\n})";
+const WARM_UP_JSON: &str = r#"{"rows":[{"n":1},{"n":2.5,"text":"x","more":[true,null]}]}"#;
 /// Address space of a compilation.
 const COMPILE_BYTES: u64 = 1 << 30;
 /// Processor time of a compilation.
@@ -64,6 +68,7 @@ struct Hooks<'js> {
     open_fetches: Function<'js>,
     fetched: Function<'js>,
     refused: Function<'js>,
+    warm_up: Function<'js>,
 }
 
 impl<'js> Hooks<'js> {
@@ -76,6 +81,7 @@ impl<'js> Hooks<'js> {
             open_fetches: hooks.get("openFetches")?,
             fetched: hooks.get("fetched")?,
             refused: hooks.get("refused")?,
+            warm_up: hooks.get("warmUp")?,
         })
     }
 }
@@ -101,7 +107,23 @@ impl Engine {
         runtime.run_gc();
         runtime.set_gc_threshold(GARBAGE_BYTES);
         let built_ins = memory::used();
+        memory::fill_holes();
         Ok(Self { host, context, hooks, built_ins })
+    }
+
+    /// Goes once through what every step goes through, while nobody waits: the kernel copies and
+    /// maps the pages that this touches, which takes longer than a short step.
+    pub(crate) fn warm_up(&self) {
+        self.context.with(|ctx| {
+            // Nothing depends on it; a fault that matters shows again in the step.
+            let warmed = self.hooks.clone().restore(&ctx).and_then(|hooks| {
+                let body: Function<'_> = eval(&ctx, WARM_UP, STEP)?;
+                let hooks = Hooks::of(&hooks)?;
+                hooks.warm_up.call::<_, Value<'_>>((body, ctx.json_parse(WARM_UP_JSON)?))
+            });
+            drop(warmed);
+            drop(self.run_jobs(&ctx).catch(&ctx));
+        });
     }
 
     /// Serves the one request that arrives on this socket.

@@ -4,7 +4,7 @@ use crate::error::ScriptError;
 use crate::session::LOG_LINE;
 use crate::step::Level;
 use crate::wire::{self, AskHeader, Decoder, FromStep, RunHeader, ToStep};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Frames are gathered up to this size, then sent.
 const GATHER_BYTES: usize = 16 << 10;
-/// Bytes read at a time.
+/// Bytes read at first: enough for most requests, and on a page that is in use anyway.
+const FIRST_BYTES: usize = 4 << 10;
+/// Bytes read at a time where a frame is longer.
 const READ_BYTES: usize = 64 << 10;
 /// How long a log line may wait to be sent while the script computes.
 const GATHER_TIME: Duration = Duration::from_millis(100);
@@ -221,18 +223,23 @@ impl Host {
         let mut decoder = self.decoder.borrow_mut();
         let mut socket = self.socket.borrow_mut();
         let socket = socket.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let mut chunk = self.chunk.borrow_mut();
-        chunk.resize(READ_BYTES, 0);
+        let mut first = [0; FIRST_BYTES];
+        let mut long = self.chunk.borrow_mut();
+        let mut chunk = first.as_mut_slice();
         loop {
             let frame = decoder.next(|_| usize::MAX).map_err(io::Error::other)?;
             if let Some(frame) = frame {
                 return Ok(frame);
             }
-            let read = socket.read(&mut chunk)?;
+            let read = socket.read(chunk)?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            BytesMut::extend_from_slice(&mut decoder.buffer, chunk.get(..read).unwrap_or_default());
+            decoder.buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
+            if read == FIRST_BYTES {
+                long.resize(READ_BYTES, 0);
+                chunk = long.as_mut_slice();
+            }
         }
     }
 

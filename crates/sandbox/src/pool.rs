@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, Interest};
@@ -64,12 +64,15 @@ struct Zygote {
     walls: Walls,
     dead: AtomicBool,
     steps: AtomicU32,
+    /// Processes asked for and not yet received; its reader outlives the zygote.
+    asked: Arc<AtomicUsize>,
 }
 
 impl Zygote {
     /// Asks for more waiting processes. A full or broken socket means a dying zygote, which its
     /// reader notices.
     fn ask_for(&self, count: usize) {
+        self.asked.fetch_add(count, Ordering::AcqRel);
         let _ = self.control.try_write(&vec![1; count]);
     }
 
@@ -96,6 +99,8 @@ pub(crate) struct Pool {
     idle: tokio::sync::Mutex<UnboundedReceiver<Child>>,
     new_child: UnboundedSender<Child>,
     notices: UnboundedSender<Notice>,
+    /// Processes that wait or have been asked for, over all zygotes.
+    supply: Mutex<usize>,
     closed: AtomicBool,
 }
 
@@ -111,6 +116,7 @@ impl Pool {
             idle: tokio::sync::Mutex::new(idle),
             new_child,
             notices,
+            supply: Mutex::new(0),
             closed: AtomicBool::new(false),
         });
         pool.enter(zygote);
@@ -156,31 +162,39 @@ impl Pool {
             let child = waited
                 .map_err(|_| SandboxError::Unavailable("no process became ready".to_owned()))?
                 .ok_or(SandboxError::ShutDown)?;
-            // A new zygote brings its own processes, so only one lost by itself is replaced.
-            let lost = descriptors::hung_up(child.stream.as_fd());
-            if lost && child.zygote_is_gone() {
-                continue;
-            }
-            self.replace_taken();
-            if !lost {
+            let taken = !descriptors::hung_up(child.stream.as_fd());
+            self.replace(taken);
+            if taken {
                 return Ok(child);
             }
         }
     }
 
-    /// Asks for one more process and counts the step.
-    fn replace_taken(&self) {
+    /// Notes that a waiting process is gone, asks for another, and counts the step if it was taken.
+    fn replace(&self, taken: bool) {
+        let mut supply = lock(&self.supply);
+        *supply = supply.saturating_sub(1);
         let Some(zygote) = lock(&self.current).clone() else { return };
-        zygote.ask_for(1);
-        if zygote.steps.fetch_add(1, Ordering::Relaxed) + 1 == STEPS_PER_ZYGOTE {
+        self.top_up(&mut supply, &zygote);
+        if taken && zygote.steps.fetch_add(1, Ordering::Relaxed) + 1 == STEPS_PER_ZYGOTE {
             // The supervisor lives as long as the pool; without it nothing is left to renew.
             let _ = self.notices.send(Notice::Worn);
         }
     }
 
+    /// Asks for as many processes as are wanted and not under way.
+    fn top_up(&self, supply: &mut usize, zygote: &Zygote) {
+        let wanted = self.options.waiting.max(1).saturating_sub(*supply);
+        // The successor of a dead one tops up when it enters.
+        if wanted > 0 && !zygote.dead.load(Ordering::Acquire) {
+            *supply += wanted;
+            zygote.ask_for(wanted);
+        }
+    }
+
     /// Makes this zygote the one that forks, and reads what it forks.
     fn enter(self: &Arc<Self>, zygote: Arc<Zygote>) {
-        zygote.ask_for(self.options.waiting.max(1));
+        self.top_up(&mut lock(&self.supply), &zygote);
         *lock(&self.walls) = zygote.walls.clone();
         tokio::spawn(read_children(Arc::downgrade(&zygote), Arc::downgrade(self)));
         *lock(&self.current) = Some(zygote);
@@ -201,11 +215,17 @@ impl Pool {
 /// Receives forked processes until the zygote is dropped or dies.
 async fn read_children(zygote: Weak<Zygote>, pool: Weak<Pool>) {
     // Waiting must not keep the zygote alive, so it holds a descriptor of its own.
-    let Some(control) = zygote.upgrade().and_then(|zygote| reader(&zygote.control).ok()) else {
+    let Some((Ok(control), asked)) =
+        zygote.upgrade().map(|zygote| (reader(&zygote.control), Arc::clone(&zygote.asked)))
+    else {
         return;
     };
     while let Ok(Some((stream, process))) = next_child(&control).await {
-        let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else { return };
+        asked.fetch_sub(1, Ordering::AcqRel);
+        let (Some(pool), Some(zygote)) = (pool.upgrade(), zygote.upgrade()) else {
+            asked.fetch_add(1, Ordering::AcqRel);
+            break;
+        };
         // The receiver is gone only after a shutdown.
         let _ = pool.new_child.send(Child {
             stream,
@@ -215,12 +235,17 @@ async fn read_children(zygote: Weak<Zygote>, pool: Weak<Pool>) {
             played: None,
         });
     }
-    if let Some(zygote) = zygote.upgrade() {
-        zygote.dead.store(true, Ordering::Release);
+    let Some(pool) = pool.upgrade() else { return };
+    {
+        // Under this lock nobody asks a zygote that is being counted out.
+        let mut supply = lock(&pool.supply);
+        if let Some(zygote) = zygote.upgrade() {
+            zygote.dead.store(true, Ordering::Release);
+        }
+        *supply = supply.saturating_sub(asked.swap(0, Ordering::AcqRel));
     }
-    if let Some(pool) = pool.upgrade() {
-        let _ = pool.notices.send(Notice::Died(zygote));
-    }
+    // The supervisor is gone only after a shutdown.
+    let _ = pool.notices.send(Notice::Died(zygote));
 }
 
 /// A second handle on the same socket.
@@ -297,6 +322,7 @@ async fn spawn_zygote(options: &Options) -> io::Result<Arc<Zygote>> {
         walls,
         dead: AtomicBool::new(false),
         steps: AtomicU32::new(0),
+        asked: Arc::default(),
     }))
 }
 
@@ -334,6 +360,7 @@ pub(crate) fn test_child() -> (StdStream, Child) {
         walls: Walls::none(),
         dead: AtomicBool::new(false),
         steps: AtomicU32::new(0),
+        asked: Arc::default(),
     };
     let (step, stream) = StdStream::pair().expect("a socket pair");
     stream.set_nonblocking(true).expect("a flag");

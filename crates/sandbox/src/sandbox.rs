@@ -124,7 +124,7 @@ impl Sandbox {
         let (child, rest) = self.pool.begin(frame.clone()).await?;
         let mut session = Session::new(child, rest, &limits, Vec::new());
         let mut answer = session.next_compiled().await;
-        if answer.is_none() && session.lost_its_zygote() {
+        if answer.is_none() && session.is_lost().await {
             let (child, rest) = self.pool.begin(frame).await?;
             answer = Session::new(child, rest, &limits, Vec::new()).next_compiled().await;
         }

@@ -24,6 +24,13 @@ const LOG_SLACK: usize = 1 << 10;
 /// Bytes counted for each log line beside its text.
 pub(crate) const LOG_LINE: usize = 8;
 
+/// Pauses before it is settled that a step ended by itself.
+const LOSS_PAUSES: [Duration; 4] = [
+    Duration::from_millis(1),
+    Duration::from_millis(4),
+    Duration::from_millis(15),
+    Duration::from_millis(60),
+];
 /// Deepest nesting of an output: less than where JSON parsers commonly stop.
 const MAX_DEPTH: usize = 100;
 
@@ -91,7 +98,8 @@ impl Session {
                 Ok(Event::Finished(outcome)) => self.finish(outcome),
                 Ok(event) => return event,
                 Err(broken) => {
-                    let outcome = self.broken(&broken);
+                    let lost = matches!(broken, Broken::Closed) && self.is_lost().await;
+                    let outcome = self.broken(&broken, lost);
                     self.finish(outcome);
                 }
             }
@@ -146,11 +154,6 @@ impl Session {
         let frame = self.next_frame().await.ok();
         descriptors::kill(self.child.process.as_fd());
         frame
-    }
-
-    /// Whether the process ended through no fault of its own.
-    pub(crate) fn lost_its_zygote(&self) -> bool {
-        self.child.zygote_is_gone()
     }
 
     fn send(&mut self, header: &ToStep, body: Bytes) {
@@ -299,13 +302,24 @@ impl Session {
         }
     }
 
-    fn broken(&self, broken: &Broken) -> Outcome {
+    /// Whether the step ended because its zygote did. Its own end may be noticed a little earlier.
+    pub(crate) async fn is_lost(&self) -> bool {
+        for pause in LOSS_PAUSES {
+            if self.child.zygote_is_gone() {
+                return true;
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.child.zygote_is_gone()
+    }
+
+    fn broken(&self, broken: &Broken, lost: bool) -> Outcome {
         Outcome::Failed(match broken {
             Broken::Deadline => Failure::new(
                 "timeout",
                 format!("the code ran longer than {} s", self.wall_time.as_secs_f64()),
             ),
-            Broken::Closed if self.child.zygote_is_gone() => {
+            Broken::Closed if lost => {
                 Failure::new("interrupted", "the sandbox was lost while the code ran")
             }
             // The process ends by itself only where memory or stack is exhausted, or where a

@@ -97,6 +97,7 @@
     return host.output(text);
   };
 
+  shared.hooks.warmUp = async (body, input) => toJson(await body.call(input));
   shared.hooks.start = start;
   shared.hooks.fail = fail;
 }

@@ -51,7 +51,7 @@ async fn sleeping(sandbox: &Sandbox) -> (keyward_sandbox::Session, u32, u32) {
 #[tokio::test]
 async fn a_killed_zygote_is_replaced() {
     let sandbox = sandbox().await;
-    for round in 0..3 {
+    for round in 0..12 {
         let (mut session, pid, zygote) = sleeping(&sandbox).await;
         kill(zygote);
         let Event::Finished(Outcome::Failed(failure)) = session.next().await else {
