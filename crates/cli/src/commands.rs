@@ -18,7 +18,7 @@ use keyward_vault::Vault;
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let command = match cli.command {
         Command::Version => {
-            logging::print(&format!("keyward {}", env!("CARGO_PKG_VERSION")));
+            print_version(cli.options.json);
             return Ok(());
         }
         Command::Openapi => return openapi(),
@@ -34,11 +34,19 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::SetupLink => setup_link::run(&config).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Key(config::Key::Status) => key::status(&config).await,
-            Command::Audit(config::Audit::Verify) => audit::verify(&config).await,
-            Command::Remote(remote) => remote::run(remote).await,
+            Command::Audit(command) => audit::run(&config, command).await,
+            Command::Remote(remote) => remote::run(remote, &config).await,
             Command::Version | Command::Openapi => Ok(()),
         }
     })
+}
+
+fn print_version(json: bool) {
+    let version = env!("CARGO_PKG_VERSION");
+    logging::print(&match json {
+        true => serde_json::json!({ "version": version }).to_string(),
+        false => format!("keyward {version}"),
+    });
 }
 
 fn openapi() -> anyhow::Result<()> {
@@ -51,4 +59,20 @@ async fn open(config: &Config) -> anyhow::Result<Vault> {
     home::make_directories(config)?;
     let store = home::open_store(config)?;
     home::unlock(config, store, home::egress(config, None)?).await
+}
+
+/// Opens an installation that must be there already.
+async fn open_existing(config: &Config) -> anyhow::Result<Vault> {
+    anyhow::ensure!(
+        has_database(config),
+        "there is no database in {}: is --data-dir right?",
+        home::database_directory(config).display()
+    );
+    open(config).await
+}
+
+/// Whether there is a database to ask. One elsewhere is taken to be there.
+fn has_database(config: &Config) -> bool {
+    let file = home::database_directory(config).join("keyward.sqlite");
+    config.database_url.is_some() || file.exists()
 }

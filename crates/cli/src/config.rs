@@ -72,8 +72,16 @@ pub(crate) enum Key {
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
-    /// Check every chain and name the first altered, missing or reordered record.
-    Verify,
+    /// Check every chain and name the first altered, missing, reordered or cut record.
+    Verify {
+        /// An exported file to check in the database's place; this installation's keys are needed.
+        file: Option<PathBuf>,
+    },
+    /// Write every record of every workspace, one JSON object a line.
+    Export {
+        /// Where to [default: standard output].
+        file: Option<PathBuf>,
+    },
 }
 
 /// Options of every command.
@@ -118,6 +126,9 @@ pub(crate) struct Options {
     /// A TOML file with the same options.
     #[arg(long, global = true, env = "KEYWARD_CONFIG")]
     config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// A part that a node plays.
@@ -173,6 +184,8 @@ pub(crate) struct Config {
     pub(crate) roles: Vec<Role>,
     pub(crate) require_all_walls: bool,
     pub(crate) unsafe_sandbox: bool,
+    /// Whether commands print JSON.
+    pub(crate) json: bool,
 }
 
 impl Options {
@@ -197,6 +210,7 @@ impl Options {
             roles,
             require_all_walls: self.require_all_walls || file.require_all_walls.unwrap_or(false),
             unsafe_sandbox: self.unsafe_sandbox,
+            json: self.json,
         })
     }
 }

@@ -10,6 +10,10 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let token = keyward_api::new_set_up_token(&vault).await?;
     let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
     let url = url.trim_end_matches('/');
-    logging::print(&format!("{url}/setup#token={}", token.reveal()));
+    let link = format!("{url}/setup#token={}", token.reveal());
+    logging::print(&match config.json {
+        true => serde_json::json!({ "url": link }).to_string(),
+        false => link,
+    });
     Ok(())
 }

@@ -1,0 +1,50 @@
+//! The command line as a client of the HTTP API: credentials, workflows, runs and tokens.
+
+mod client;
+mod credential;
+mod login;
+mod prompt;
+mod run;
+mod secret;
+mod settings;
+mod table;
+mod token;
+mod workflow;
+
+use crate::config::Config;
+use clap::Subcommand;
+use client::Client;
+
+// Flattened into the commands, so a doc comment here would become the program's own description.
+#[derive(Subcommand)]
+pub(crate) enum Remote {
+    /// Keep a server's URL and an API token for the commands below.
+    ///
+    /// Both are asked for, or read from standard input, one line each. The environment's
+    /// KEYWARD_URL, KEYWARD_TOKEN and KEYWARD_WORKSPACE go before what is kept.
+    Login,
+    /// Credentials: made, listed, replaced, deleted. No command shows a value.
+    #[command(subcommand)]
+    Credential(credential::Command),
+    /// Workflows: applied from files, listed, run.
+    #[command(subcommand)]
+    Workflow(workflow::Command),
+    /// Runs: what happened, and what happens now.
+    #[command(subcommand)]
+    Run(run::Command),
+    /// API tokens, which act as you.
+    #[command(subcommand)]
+    Token(token::Command),
+}
+
+/// Runs a command against the server.
+pub(crate) async fn run(remote: Remote, config: &Config) -> anyhow::Result<()> {
+    let connect = || Client::new(settings::read()?, config);
+    match remote {
+        Remote::Login => login::run(config).await,
+        Remote::Credential(command) => credential::run(command, &connect()?).await,
+        Remote::Workflow(command) => workflow::run(command, &connect()?).await,
+        Remote::Run(command) => run::run(command, &connect()?).await,
+        Remote::Token(command) => token::run(command, &connect()?).await,
+    }
+}
