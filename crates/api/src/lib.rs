@@ -7,6 +7,7 @@ mod credentials;
 mod hooks;
 mod idempotency;
 mod list;
+mod metrics;
 mod names;
 mod openapi;
 mod operation;
@@ -16,11 +17,14 @@ mod router;
 mod runs;
 mod scopes;
 mod setup;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod workflows;
 mod workspaces;
 
 pub use idempotency::forget_old_replies;
+pub use metrics::metrics_router;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use router::{Api, router};

@@ -1,4 +1,4 @@
-//! The router: every operation, the hooks, and what every answer has in common.
+//! The router: every operation, the hooks, metrics, and what every answer has in common.
 
 use crate::operation::Operation;
 use crate::problem::Problem;
@@ -73,6 +73,7 @@ pub fn router(api: Api) -> Router {
         .route("/hooks/{token}/{*rest}", any(hooks::receive))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(pages::ready))
+        .route("/metrics", get(metrics::metrics))
         .route("/setup", get(pages::set_up))
         .route("/setup.js", get(pages::set_up_script))
         .route("/pages.css", get(pages::stylesheet))

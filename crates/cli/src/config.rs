@@ -114,6 +114,9 @@ pub(crate) struct Options {
     /// How log lines are written.
     #[arg(long, global = true, env = "KEYWARD_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    /// A second address that serves `/metrics` alone.
+    #[arg(long, global = true, env = "KEYWARD_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
     /// Parts that this node plays: api, worker, scheduler; all by default.
     #[arg(long, global = true, env = "KEYWARD_ROLE", value_delimiter = ',')]
     role: Vec<Role>,
@@ -166,6 +169,7 @@ struct File {
     egress_ca_file: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
+    metrics_listen: Option<SocketAddr>,
     role: Option<Vec<Role>>,
     require_all_walls: Option<bool>,
 }
@@ -181,6 +185,7 @@ pub(crate) struct Config {
     pub(crate) egress_ca_file: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) roles: Vec<Role>,
     pub(crate) require_all_walls: bool,
     pub(crate) unsafe_sandbox: bool,
@@ -207,6 +212,7 @@ impl Options {
             egress_ca_file: self.egress_ca_file.or(file.egress_ca_file),
             log: self.log.or(file.log).unwrap_or_else(|| "info".into()),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
             roles,
             require_all_walls: self.require_all_walls || file.require_all_walls.unwrap_or(false),
             unsafe_sandbox: self.unsafe_sandbox,

@@ -3,6 +3,7 @@
 mod accept;
 mod cancel;
 mod compiled;
+mod counters;
 mod live;
 mod node;
 mod retention;
@@ -13,6 +14,7 @@ mod steps;
 
 pub use accept::{Accepted, Event, RetryOf};
 pub use compiled::CompiledWorkflow;
+pub use counters::Counters;
 pub use live::{Live, LiveEvent, LiveRuns};
 pub use retry::RetryError;
 pub use runner::Ended;
@@ -56,14 +58,15 @@ struct Inner {
     cache: compiled::Cache,
     live: LiveRuns,
     lease: node::Lease,
+    counters: Counters,
 }
 
 impl Engine {
     /// An engine that owns its runs as `node`.
     pub fn new(vault: Vault, sandbox: Sandbox, node: NodeId) -> Self {
         let lease = node::Lease::new();
-        let (cache, live) = Default::default();
-        Self(Arc::new(Inner { vault, sandbox, node, cache, live, lease }))
+        let (cache, live, counters) = Default::default();
+        Self(Arc::new(Inner { vault, sandbox, node, cache, live, lease, counters }))
     }
 
     /// The vault beneath.
@@ -74,6 +77,17 @@ impl Engine {
     /// The sandbox that runs code steps.
     pub fn sandbox(&self) -> &Sandbox {
         &self.0.sandbox
+    }
+
+    /// What this node has done since its start.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// The sandbox's walls by name, and whether each stands.
+    pub fn walls(&self) -> Vec<(&'static str, bool)> {
+        let walls = self.0.sandbox.walls();
+        walls.iter().map(|wall| (wall.name.as_str(), wall.missing.is_none())).collect()
     }
 
     /// Runs under way on this node.

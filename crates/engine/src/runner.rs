@@ -65,6 +65,7 @@ impl Engine {
         let event = json!({ "run_id": drive.owned.run, "status": ended.status.as_str() });
         live.push("run", event.to_string());
         self.live().end(drive.owned.run);
+        self.counters().count(ended.status);
         ended
     }
 

@@ -42,6 +42,12 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
         engine.resume().await?;
     }
     let service = router(api.clone());
+    if let Some(address) = config.metrics_listen {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.with_context(|| format!("metrics on {address}"))?;
+        let service = keyward_api::metrics_router(api);
+        tokio::spawn(async move { axum::serve(listener, service).await });
+    }
     print_set_up_link(&vault, &public_url).await?;
     logging::print(&format!("keyward listening on http://{address}"));
     let background = start_background(&engine, anchor.clone());
@@ -120,7 +126,9 @@ fn start_background(engine: &Engine, anchor: Arc<Anchor>) -> tokio::task::JoinHa
             vault.forget_old_needles();
             if count % 600 == 60 {
                 engine.purge().await;
-                keyward_api::purge_replies(&vault).await;
+                if let Err(error) = keyward_api::forget_old_replies(&vault).await {
+                    tracing::warn!(%error, "old answers to repeated requests not forgotten");
+                }
             }
         }
     })
