@@ -10,6 +10,7 @@ use crate::router::Api;
 use axum::extract::{Path, State};
 use http::{Method, StatusCode};
 use keyward_model::audit::Action;
+use keyward_model::credential::Credential;
 use keyward_model::id::CredentialId;
 use keyward_model::policy::Ability;
 use keyward_store::{Audited, StoreError, Tx};
@@ -50,10 +51,7 @@ async fn handle(
     delete(&api, &scope, id, key).await
 }
 
-async fn refuse_in_use(
-    api: &Api,
-    credential: &keyward_model::credential::Credential,
-) -> Result<(), Problem> {
+async fn refuse_in_use(api: &Api, credential: &Credential) -> Result<(), Problem> {
     let found = dependents(api, credential).await?;
     if found.is_empty() {
         return Ok(());
