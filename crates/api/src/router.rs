@@ -1,10 +1,10 @@
-//! The router: every operation, the hooks, metrics, and what every answer has in common.
+//! The router: every operation, the hooks, and what every answer has in common.
 
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::{
-    audit, credentials, hooks, idempotency, openapi, pages, runs, setup, tokens, workflows,
-    workspaces,
+    audit, credentials, hooks, idempotency, metrics, openapi, pages, runs, setup, tokens,
+    workflows, workspaces,
 };
 use axum::Router;
 use axum::middleware::from_fn_with_state;

@@ -234,9 +234,13 @@ fn read_file(path: Option<&PathBuf>) -> anyhow::Result<File> {
         .with_context(|| format!("the configuration file {}", path.display()))?;
     // The parser's text quotes lines of the file, which may hold a database password.
     toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| {
-            text.get(..span.start).unwrap_or_default().matches('\n').count() + 1
-        });
-        anyhow::anyhow!("the configuration file {}, line {line}: {}", path.display(), error.message())
+        let line = error
+            .span()
+            .map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        anyhow::anyhow!(
+            "the configuration file {}, line {line}: {}",
+            path.display(),
+            error.message()
+        )
     })
 }

@@ -52,7 +52,10 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<Lock> {
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(fs::TryLockError::WouldBlock) => {
-            anyhow::bail!("another keyward server uses the data directory {}", config.data_dir.display())
+            anyhow::bail!(
+                "another keyward server uses the data directory {}",
+                config.data_dir.display()
+            )
         }
         Err(fs::TryLockError::Error(error)) => Err(error).context("locking the data directory"),
     }
@@ -71,9 +74,9 @@ pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
 pub(crate) fn egress(config: &Config, listening: Option<SocketAddr>) -> anyhow::Result<Client> {
     let allow = Allow::parse(&config.egress_allow).context("KEYWARD_EGRESS_ALLOW")?;
     let extra_roots_pem = match &config.egress_ca_file {
-        Some(path) => {
-            Some(fs::read(path).with_context(|| format!("KEYWARD_EGRESS_CA_FILE {}", path.display()))?)
-        }
+        Some(path) => Some(
+            fs::read(path).with_context(|| format!("KEYWARD_EGRESS_CA_FILE {}", path.display()))?,
+        ),
         None => None,
     };
     let own_addresses = listening.into_iter().chain(database_addresses(config)).collect();
@@ -98,11 +101,7 @@ fn database_addresses(config: &Config) -> Vec<SocketAddr> {
 }
 
 /// Opens database and vault.
-pub(crate) async fn unlock(
-    config: &Config,
-    store: Store,
-    egress: Client,
-) -> anyhow::Result<Vault> {
+pub(crate) async fn unlock(config: &Config, store: Store, egress: Client) -> anyhow::Result<Vault> {
     let directory = database_directory(config);
     let vault =
         Vault::unlock(store, egress, system_clock(), &config.root_key_file, &directory).await?;

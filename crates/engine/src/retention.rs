@@ -56,9 +56,10 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let before = self.vault().now().plus_millis(-i64::from(days) * DAY_MILLIS);
         loop {
-            let purge = self.vault().store().record(move |tx| {
-                tx.purge_runs(workspace, Some(workflow), before, BATCH)
-            });
+            let purge = self
+                .vault()
+                .store()
+                .record(move |tx| tx.purge_runs(workspace, Some(workflow), before, BATCH));
             if purge.await? < BATCH {
                 return Ok(());
             }

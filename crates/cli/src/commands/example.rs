@@ -80,12 +80,17 @@ pub(crate) async fn run(
     let run = headers.get("keyward-run-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let server = hook.split("/hooks/").next().unwrap_or_default();
     logging::print("");
-    logging::print("The example workflow ran once. Its answer, with the credential's value hidden:");
+    logging::print(
+        "The example workflow ran once. Its answer, with the credential's value hidden:",
+    );
     logging::print(&serde_json::to_string_pretty(&answer)?);
     logging::print("");
     logging::print(&format!("the run    {server}{BASE}/runs/{run}"));
     logging::print(&format!("try        curl -s {hook} -d greeting=hello"));
-    logging::print(&format!("sign in    send `Authorization: Bearer $(cat {})`", token_file.display()));
+    logging::print(&format!(
+        "sign in    send `Authorization: Bearer $(cat {})`",
+        token_file.display()
+    ));
     logging::print(&format!("reference  {server}/api/docs"));
     Ok(())
 }
@@ -100,7 +105,9 @@ async fn owner_token(vault: &Vault, path: &PathBuf) -> anyhow::Result<String> {
         workspace: "example".into(),
         password_hash: String::new(),
     };
-    let token = create_owner(vault, owner).await.context("the example needs a data directory of its own")?;
+    let token = create_owner(vault, owner)
+        .await
+        .context("the example needs a data directory of its own")?;
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     writeln!(file, "{}", token.reveal())?;
@@ -124,7 +131,8 @@ impl Client {
                 return Ok(());
             }
             let id = found.pointer("/id").and_then(Value::as_str).unwrap_or_default();
-            self.api(Method::DELETE, &format!("{BASE}/credentials/{id}?confirm=true"), None).await?;
+            self.api(Method::DELETE, &format!("{BASE}/credentials/{id}?confirm=true"), None)
+                .await?;
         }
         let mut random = [0u8; 24];
         fs::File::open("/dev/urandom")

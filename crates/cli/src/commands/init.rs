@@ -22,9 +22,17 @@ pub(crate) async fn run(config: &Config, init: Init) -> anyhow::Result<()> {
         let mut file =
             options.open(path).with_context(|| format!("the token file {}", path.display()))?;
         writeln!(file, "{}", token.reveal())?;
-        logging::print(&format!("token written to {}", path.display()));
     }
     vault.store().close().await;
+    if config.json {
+        let token_file = init.token_file.map(|path| path.display().to_string());
+        let made = serde_json::json!({ "workspace": workspace, "token_file": token_file });
+        logging::print(&made.to_string());
+        return Ok(());
+    }
+    if let Some(path) = &init.token_file {
+        logging::print(&format!("token written to {}", path.display()));
+    }
     logging::print(&format!("owner and workspace \"{workspace}\" made"));
     Ok(())
 }

@@ -162,7 +162,8 @@ struct Stop {
 impl Stop {
     fn new() -> anyhow::Result<Self> {
         let (tell, told) = tokio::sync::watch::channel(false);
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut term, mut int) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         tokio::spawn(async move {
             tokio::select! {
                 _ = term.recv() => {}
