@@ -56,7 +56,7 @@ async fn once(api: Api, request: Request, next: Next) -> Result<Response, Proble
         return Ok(next.run(Request::from_parts(parts, body)).await);
     };
     let body = collect(body, MAX_BODY).await?;
-    let slot = Slot::of(api, &signed_in, key.as_bytes(), &parts, &body).await?;
+    let slot = Slot::of(api.vault().clone(), &signed_in, key.as_bytes(), &parts, &body).await?;
     if !slot.take().await? {
         return slot.replay().await;
     }
@@ -92,7 +92,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// The place where the answer to one caller's key is kept.
 #[derive(Clone)]
 struct Slot {
-    api: Api,
+    vault: Vault,
     workspace: WorkspaceId,
     /// The token, not its maker: another token may be allowed less.
     caller: String,
@@ -102,7 +102,7 @@ struct Slot {
 
 impl Slot {
     async fn of(
-        api: Api,
+        vault: Vault,
         signed_in: &SignedIn,
         key: &[u8],
         parts: &Parts,
@@ -111,12 +111,11 @@ impl Slot {
         let workspace = signed_in.member.workspace;
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let kind = parts.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-        let vault = api.vault();
         let key_hash = vault.request_digest(workspace, &[b"key", key]).await?;
         let request = [b"request", target.as_bytes(), kind, body];
         let request_digest = vault.request_digest(workspace, &request).await?;
         let caller = signed_in.token.id.to_string();
-        Ok(Self { api, workspace, caller, key_hash, request_digest })
+        Ok(Self { vault, workspace, caller, key_hash, request_digest })
     }
 
     /// Takes the key; false where somebody did before.
@@ -126,9 +125,9 @@ impl Slot {
             request_digest: self.request_digest.to_vec(),
             status: WORKING,
             body: Vec::new(),
-            created_at: self.api.vault().now(),
+            created_at: self.vault.now(),
         };
-        let taken = self.api.store().record(move |tx| {
+        let taken = self.vault.store().record(move |tx| {
             tx.put_idempotent_reply(slot.workspace, &slot.caller, &slot.key_hash, &reply)
         });
         match taken.await {
@@ -142,7 +141,7 @@ impl Slot {
     async fn replay(&self) -> Result<Response, Problem> {
         let slot = self.clone();
         let kept = self
-            .api
+            .vault
             .store()
             .read(move |tx| tx.idempotent_reply(slot.workspace, &slot.caller, &slot.key_hash));
         let kept = kept.await?.ok_or_else(working)?;
@@ -154,7 +153,7 @@ impl Slot {
         let status = status.ok_or_else(working)?;
         let sealed = Sealed::from_bytes(kept.body);
         let owner = self.owner(kept.status);
-        let body = self.api.vault().open_reply(self.workspace, &owner, &sealed).await?;
+        let body = self.vault.open_reply(self.workspace, &owner, &sealed).await?;
         let mut response = answer(status, Bytes::from(body));
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(response)
@@ -164,7 +163,7 @@ impl Slot {
     async fn settle(&self, response: Response) -> Result<Response, Problem> {
         let slot = self.clone();
         if !response.status().is_success() {
-            let released = self.api.store().record(move |tx| {
+            let released = self.vault.store().record(move |tx| {
                 tx.release_idempotency_key(slot.workspace, &slot.caller, &slot.key_hash)
             });
             log_failure(released.await);
@@ -174,9 +173,8 @@ impl Slot {
         let body = body.collect().await.map(|body| body.to_bytes());
         let body = body.map_err(|_| Problem::new("internal", "the answer broke off"))?;
         let status = i64::from(parts.status.as_u16());
-        let sealed =
-            self.api.vault().seal_reply(self.workspace, &self.owner(status), &body).await?;
-        let settled = self.api.store().record(move |tx| {
+        let sealed = self.vault.seal_reply(self.workspace, &self.owner(status), &body).await?;
+        let settled = self.vault.store().record(move |tx| {
             let (workspace, caller, key) = (slot.workspace, &slot.caller, &slot.key_hash);
             tx.settle_idempotent_reply(workspace, caller, key, status, sealed.as_bytes())
         });
@@ -215,6 +213,12 @@ fn answer(status: StatusCode, body: Bytes) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Presented;
+    use crate::scopes::Scopes;
+    use crate::testing::{self, Time};
+    use keyward_model::actor::Role;
+    use keyward_model::id::{Identifier as _, TokenId};
+    use keyward_model::tenant::Member;
 
     fn check(values: &[&[u8]], expected: Result<Option<&str>, ()>) {
         let mut headers = HeaderMap::new();
@@ -237,5 +241,94 @@ mod tests {
         check(&[b"a\tb"], Err(()));
         check(&["ä".as_bytes()], Err(()));
         check(&[b"a", b"a"], Err(()));
+    }
+
+    /// The slot of a caller's request under a key.
+    async fn slot(
+        vault: &Vault,
+        workspace: WorkspaceId,
+        caller: u8,
+        key: &str,
+        body: &str,
+    ) -> Slot {
+        let member = Member {
+            workspace,
+            id: vault.fresh(),
+            email: "a@b.c".into(),
+            name: "a".into(),
+            role: Role::Owner,
+            password_hash: String::new(),
+            created_at: vault.now(),
+        };
+        let id = TokenId::from_bytes([caller; 16]);
+        let token = Presented { id, scopes: Scopes::All, expires_at: None };
+        let request = http::Request::post("/api/v1/workspaces").body(()).expect("a request");
+        let body = Bytes::from(body.to_owned());
+        let signed_in = SignedIn { member, token };
+        let parts = request.into_parts().0;
+        Slot::of(vault.clone(), &signed_in, key.as_bytes(), &parts, &body).await.expect("a slot")
+    }
+
+    async fn text(response: Response) -> (u16, String) {
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    async fn replayed(slot: &Slot) -> Result<(u16, String), &'static str> {
+        match slot.replay().await {
+            Ok(response) => Ok(text(response).await),
+            Err(problem) => Err(problem.code()),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_kept_for_its_caller_key_and_request() {
+        let home = tempfile::tempdir().expect("a directory");
+        let time = Time::start();
+        let vault = testing::vault(home.path(), &time).await;
+        let workspace = testing::workspace(&vault).await;
+        let first = slot(&vault, workspace, 1, "k", "{}").await;
+        assert!(first.take().await.expect("an answer"));
+        // In flight: neither taken again nor answered.
+        assert!(!first.take().await.expect("an answer"));
+        assert_eq!(replayed(&first).await, Err("conflict"));
+        let secret = r#"{"token":"kwa_canary-in-a-reply"}"#;
+        let done = answer(StatusCode::CREATED, Bytes::from(secret));
+        assert_eq!(text(first.settle(done).await.expect("the answer")).await, (201, secret.into()));
+        let again = slot(&vault, workspace, 1, "k", "{}").await;
+        assert!(!again.take().await.expect("an answer"));
+        assert_eq!(replayed(&again).await, Ok((201, secret.to_owned())));
+        let other_body = slot(&vault, workspace, 1, "k", "{ }").await;
+        assert_eq!(replayed(&other_body).await, Err("conflict"));
+        for (caller, key) in [(2, "k"), (1, "K")] {
+            let other = slot(&vault, workspace, caller, key, "{}").await;
+            assert!(other.take().await.expect("an answer"), "{caller} {key}");
+        }
+        // What is shown once lies in no file of the database.
+        vault.store().close().await;
+        for file in std::fs::read_dir(home.path().join("db")).expect("files") {
+            let bytes = std::fs::read(file.expect("a file").path()).expect("bytes");
+            assert!(!String::from_utf8_lossy(&bytes).contains("canary-in-a-reply"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_is_free_again_after_a_failure_and_after_a_day() {
+        let home = tempfile::tempdir().expect("a directory");
+        let time = Time::start();
+        let vault = testing::vault(home.path(), &time).await;
+        let workspace = testing::workspace(&vault).await;
+        let slot = slot(&vault, workspace, 1, "k", "{}").await;
+        assert!(slot.take().await.expect("an answer"));
+        let failed = Problem::not_found().into_response();
+        assert_eq!(text(slot.settle(failed).await.expect("the answer")).await.0, 404);
+        assert!(slot.take().await.expect("an answer"));
+        slot.settle(answer(StatusCode::NO_CONTENT, Bytes::new())).await.expect("the answer");
+        assert_eq!(replayed(&slot).await, Ok((204, String::new())));
+        assert_eq!(forget_old_replies(&vault).await.expect("an answer"), 0);
+        time.advance(KEPT_MILLIS + 1);
+        assert_eq!(forget_old_replies(&vault).await.expect("an answer"), 1);
+        assert!(slot.take().await.expect("an answer"));
     }
 }

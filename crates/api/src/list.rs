@@ -14,6 +14,7 @@ const MAX_LIMIT: u32 = 200;
 
 /// A page of a list.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ListOf{T}")]
 pub(crate) struct ListOf<T> {
     /// The entries.
     pub(crate) items: Vec<T>,

@@ -170,14 +170,14 @@ struct SetUp {
 /// What setting up made: the only answer that holds the token.
 #[derive(Serialize, JsonSchema)]
 struct SetUpDone {
-    workspace: NewWorkspace,
+    workspace: FirstWorkspace,
     /// An API token that acts as the owner, shown this once.
     token: String,
 }
 
 /// The first workspace.
 #[derive(Serialize, JsonSchema)]
-struct NewWorkspace {
+struct FirstWorkspace {
     id: WorkspaceId,
     slug: String,
     name: String,
@@ -209,7 +209,7 @@ async fn handle(
         SetUpError::Vault(error) => error.into(),
     })?;
     let Workspace { id, slug, name, .. } = workspace;
-    let workspace = NewWorkspace { id, slug, name };
+    let workspace = FirstWorkspace { id, slug, name };
     let done = SetUpDone { workspace, token: token.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(done)))
 }
@@ -243,6 +243,37 @@ fn same(sent: &[u8; 32], expected: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{self, Time};
+
+    #[tokio::test]
+    async fn there_is_one_first_owner_and_then_no_link() {
+        let home = tempfile::tempdir().expect("a directory");
+        let vault = testing::vault(home.path(), &Time::start()).await;
+        let hash = async || vault.store().read(|tx| tx.meta(SET_UP_HASH)).await.expect("meta");
+        let link = new_set_up_token(&vault).await.expect("a link");
+        let kept = hash().await.unwrap_or_default();
+        assert!(same(&vault.token_hash(TokenKind::SetUp, link.reveal()), &kept));
+        assert!(!same(&vault.token_hash(TokenKind::Api, link.reveal()), &kept));
+        let newer = new_set_up_token(&vault).await.expect("another link");
+        let kept = hash().await.unwrap_or_default();
+        assert!(!same(&vault.token_hash(TokenKind::SetUp, link.reveal()), &kept));
+        assert!(same(&vault.token_hash(TokenKind::SetUp, newer.reveal()), &kept));
+
+        let owner = |workspace: &str| NewOwner {
+            email: "a@b.c".into(),
+            workspace: workspace.into(),
+            password_hash: String::new(),
+        };
+        assert!(!has_owner(&vault).await.expect("an answer"));
+        create_owner(&vault, owner("first")).await.expect("an owner");
+        assert!(has_owner(&vault).await.expect("an answer"));
+        assert_eq!(hash().await, Some(Vec::new()));
+        let second = create_owner(&vault, owner("second")).await;
+        assert!(matches!(second, Err(SetUpError::OwnerExists)));
+        let slug = |slug| vault.store().read(move |tx| tx.workspace_by_slug(slug));
+        assert!(slug("first").await.expect("an answer").is_some());
+        assert!(slug("second").await.expect("an answer").is_none());
+    }
 
     #[test]
     fn only_the_whole_hash_is_the_same() {

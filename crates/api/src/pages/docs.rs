@@ -12,9 +12,10 @@ pub(super) fn render(document: &Value) -> String {
     let mut out = String::from(
         "<h1>API</h1>\n<p>JSON over HTTP. Send an API token as \
          <code>Authorization: Bearer kwa_…</code>; errors are \
-         <code>application/problem+json</code>. The same as \
-         <a href=\"/api/openapi.json\">OpenAPI 3.1</a> and, for workflows, as \
-         <a href=\"/api/workflow.schema.json\">JSON Schema</a>.</p>\n",
+         <code>application/problem+json</code>. A leading <code>…</code> stands for \
+         <code>/api/v1/workspaces/{workspace}</code>, by id or slug.</p>\n\
+         <p>For programs: <a href=\"/api/openapi.json\">OpenAPI 3.1</a>, and the \
+         <a href=\"/api/workflow.schema.json\">JSON Schema</a> of a workflow.</p>\n",
     );
     let groups = groups(document);
     out.push_str("<nav>");

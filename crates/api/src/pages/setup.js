@@ -60,6 +60,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 }
 
 if (!linkToken) {
-  fail("This address lacks its token. `keyward setup-link` prints the whole link.");
+  fail("This address lacks its token. Run “keyward setup-link” on the server for the whole link.");
   byId("submit").disabled = true;
 }
