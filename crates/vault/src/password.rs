@@ -39,7 +39,8 @@ impl Vault {
         let work = move || {
             let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).ok()?;
             let argon2 =
-                Argon2::new_with_secret(&*pepper, Algorithm::Argon2id, Version::V0x13, params).ok()?;
+                Argon2::new_with_secret(&*pepper, Algorithm::Argon2id, Version::V0x13, params)
+                    .ok()?;
             let mut out = [0; 32];
             argon2.hash_password_into(&password, &salt, &mut out).ok()?;
             Some(out)

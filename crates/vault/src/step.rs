@@ -1,6 +1,14 @@
 //! What the vault holds for one attempt of one step: its grants, what was opened, and what was used.
 
-use crate::derive::{Derivation, DeriveError, verify_hmac};
+mod failure;
+mod resolve;
+
+pub use failure::StepFailure;
+
+use failure::{derive_failure, internal, not_allowed, unusable};
+use resolve::resolve;
+
+use crate::derive::{Derivation, verify_hmac};
 use crate::placeholder::{self, Known};
 use crate::run::{Derived, RunVault};
 use crate::seal;
@@ -13,7 +21,7 @@ use keyward_model::destination::{Destination, Place};
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::CredentialId;
 use keyward_model::mask::Masker;
-use keyward_model::policy::{Asked, Grant, Permit, Refusal, Refused, StepContext};
+use keyward_model::policy::{Grant, Permit, Refusal, Refused, StepContext};
 use keyward_store::{AuditReceipt, Audited, Tx};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,29 +29,6 @@ use zeroize::Zeroizing;
 
 /// How many signatures one step may check.
 const MAX_VERIFICATIONS: u32 = 100;
-
-/// Why a step cannot have what it asked for. The message holds no value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct StepFailure {
-    /// The stable code.
-    pub code: StepErrorCode,
-    /// For people.
-    pub message: String,
-    /// The key, where a credential is missing or unusable.
-    pub key: Option<String>,
-}
-
-impl StepFailure {
-    /// A failure without a key.
-    pub fn new(code: StepErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), key: None }
-    }
-
-    fn of_key(code: StepErrorCode, key: &str, message: String) -> Self {
-        Self { code, message, key: Some(key.to_owned()) }
-    }
-}
 
 /// One credential that a step used, for its record.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -593,46 +578,6 @@ impl StepVault {
     }
 }
 
-/// Rows 1 to 6 for each key: one read for all, tags checked.
-async fn resolve(
-    run: &RunVault,
-    context: &StepContext,
-    declared: &[String],
-) -> Result<Vec<(String, Result<Grant, Refusal>)>, VaultError> {
-    let (workspace, workflow) = (context.workspace, context.workflow);
-    let keys = declared.to_vec();
-    let read = run.0.vault.store().read(move |tx| {
-        let allowlist = tx.allowlist(workspace, workflow)?;
-        let rows = keys
-            .iter()
-            .map(|key| Ok((key.clone(), tx.credentials_by_key(workspace, key)?)))
-            .collect::<Result<Vec<_>, keyward_store::StoreError>>()?;
-        Ok((allowlist, rows))
-    });
-    let (allowlist, rows) = read.await?;
-    // A row that somebody else wrote counts as absent, and absence never widens.
-    let allowlist = allowlist.and_then(|row| run.0.keys.verify(row).ok());
-    let mut outcomes = Vec::new();
-    for (key, rows) in rows {
-        let candidates: Result<Vec<Credential>, _> =
-            rows.into_iter().map(|row| run.0.keys.verify(row)).collect();
-        let outcome = match candidates {
-            Ok(candidates) => Asked {
-                context,
-                key: &key,
-                starter_may_run: run.0.starter_may_run,
-                allowlist: allowlist.as_ref(),
-                declared: true,
-                candidates,
-            }
-            .grant(),
-            Err(_) => Err(Refusal { code: StepErrorCode::CredentialUnusable, reason: "tampered" }),
-        };
-        outcomes.push((key, outcome));
-    }
-    Ok(outcomes)
-}
-
 fn apply(
     credential: &Credential,
     derivation: &Derivation,
@@ -641,26 +586,4 @@ fn apply(
     let username = credential.details.plain.get("username").map(String::as_str);
     let value = derivation.apply(username.unwrap_or_default(), secret.expose());
     value.map(Secret::new).map_err(|error| derive_failure(&error))
-}
-
-fn derive_failure(error: &DeriveError) -> StepFailure {
-    StepFailure::new(StepErrorCode::ValidationFailed, error.to_string())
-}
-
-fn unusable(key: &str) -> StepFailure {
-    let message = format!("credential \"{key}\" cannot be used; its page says why");
-    StepFailure::of_key(StepErrorCode::CredentialUnusable, key, message)
-}
-
-fn not_allowed(key: &str, reason: &str, to: Option<&str>) -> StepFailure {
-    let message = match (reason, to) {
-        ("sealed", _) => format!("credential \"{key}\" is sealed: code cannot read it"),
-        (reason, Some(to)) => format!("credential \"{key}\" may not go to {to} ({reason})"),
-        (reason, None) => format!("credential \"{key}\" may not be used like this ({reason})"),
-    };
-    StepFailure::of_key(StepErrorCode::CredentialNotAllowedHere, key, message)
-}
-
-fn internal() -> StepFailure {
-    StepFailure::new(StepErrorCode::Internal, "the server lost track of a sealed value")
 }

@@ -1,4 +1,4 @@
-// expect: E0616 field `row` of struct
+//! expect: E0616 field `row` of struct
 use keyward_model::saved_workflow::Allowlist;
 use keyward_model::tag::Tagged;
 fn main() {}

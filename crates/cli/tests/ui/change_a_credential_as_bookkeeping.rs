@@ -1,4 +1,4 @@
-// expect: E0599 no method named `delete_credential`
+//! expect: E0599 no method named `delete_credential`
 use keyward_model::id::{CredentialId, WorkspaceId};
 fn main() {}
 async fn wrong(store: keyward_store::Store, workspace: WorkspaceId, id: CredentialId) {

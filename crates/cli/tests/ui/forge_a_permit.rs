@@ -1,4 +1,4 @@
-// expect: E0451 of struct
+//! expect: E0451 of struct
 use keyward_model::policy::{Permit, Use};
 fn main() {}
 fn wrong(

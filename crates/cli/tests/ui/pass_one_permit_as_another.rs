@@ -1,4 +1,4 @@
-// expect: E0308 mismatched types
+//! expect: E0308 mismatched types
 use keyward_model::policy::{Expose, Permit, Use};
 fn main() {}
 fn needs_use(_: &Permit<Use>) {}

@@ -1,3 +1,3 @@
-// expect: E0603 module `secret` is private
+//! expect: E0603 module `secret` is private
 fn main() {}
 fn wrong(_: keyward_vault::secret::Secret) {}

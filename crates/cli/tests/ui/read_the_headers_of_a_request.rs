@@ -1,4 +1,4 @@
-// expect: E0616 field `headers` of struct
+//! expect: E0616 field `headers` of struct
 fn main() {}
 fn wrong(request: &keyward_egress::Request) -> usize {
     request.headers.len()

@@ -1,4 +1,4 @@
-// expect: E0308 mismatched types
+//! expect: E0308 mismatched types
 use keyward_model::id::{CredentialId, RunId};
 fn main() {}
 fn needs_credential(_: CredentialId) {}
