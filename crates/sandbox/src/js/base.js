@@ -14,8 +14,15 @@
     }
   };
 
+  // Which errors are ours: a script that makes up a `.code` of its own ends with `script_error` all the same.
+  const coded = new WeakMap();
+  const { get, set } = WeakMap.prototype;
+  // The code and key of an error that `fetch` or `credential` threw; undefined for all others.
+  shared.codeOf = (error) => call(get, coded, error);
+
   shared.codedError = ({ code, message, key }, ErrorType = Error) => {
     const error = new ErrorType(message);
+    call(set, coded, error, { code, key });
     shared.define(error, { code });
     if (key !== undefined && key !== null) shared.define(error, { key });
     return error;

@@ -42,12 +42,11 @@
     const name = error.name && error.name !== 'Error' && error.code === undefined ? `${error.name}: ` : '';
     const frames = String(error.stack ?? '').split('\n').map(frameOf).filter(Boolean).slice(0, MAX_FRAMES);
     const [first, ...rest] = frames;
-    let message = `${name}${error.message}${hint(error)}`.slice(0, MAX_MESSAGE);
+    let message = `${name}${String(error.message).slice(0, MAX_MESSAGE)}${hint(error)}`;
     if (first) message += ` (line ${first.line})`;
     for (const { name: caller, line } of rest) message += `\n    at ${caller ? `${caller}, ` : ''}line ${line}`;
-    const code = typeof error.code === 'string' ? error.code : 'script_error';
-    const key = typeof error.key === 'string' ? error.key : undefined;
-    return { code, message, key, line: first?.line };
+    const { code = 'script_error', key = undefined } = shared.codeOf(error) ?? {};
+    return { code, message, key: typeof key === 'string' ? key : undefined, line: first?.line };
   };
 
   shared.describe = (error) => {

@@ -143,13 +143,40 @@ async fn polluted_builtins_harm_only_the_script() {
         let ran = Step { limits: limits(), ..step(&source) }.run(&sandbox).await;
         // It may fail in any way it likes, but as the script's own failure.
         if let keyward_sandbox::Outcome::Failed(failure) = &ran.outcome {
-            assert!(
-                ["script_error", "timeout"].contains(&failure.code),
-                "{pollution}: {failure:?}"
-            );
+            assert_eq!(failure.code, "script_error", "{pollution}: {failure:?}");
         }
         let next = step("return [1].map((n) => n + 1)").run(&sandbox).await;
         assert_eq!(next.output(), json!([2]), "the next step is untouched by {pollution}");
+    }
+}
+
+#[tokio::test]
+async fn codes_of_the_scripts_own_making_do_not_count() {
+    let sandbox = sandbox().await;
+    let caught = "try { credential('NO') } catch (error) { Object.assign(error, { code: 'timeout', key: 'K' }); throw error }";
+    let cases = [
+        (
+            "throw Object.assign(new Error('x'), { code: 'audit_unavailable', key: 'K' })",
+            "script_error",
+            None,
+        ),
+        ("throw { message: 'x', code: 'interrupted' }", "script_error", None),
+        (
+            "WeakMap.prototype.get = () => ({ code: 'timeout' }); throw new Error('x')",
+            "script_error",
+            None,
+        ),
+        (
+            "await Promise.reject(Object.assign(new TypeError('x'), { code: 'memory_limit' }))",
+            "script_error",
+            None,
+        ),
+        (caught, "missing_credential", Some("NO")),
+    ];
+    for (source, code, key) in cases {
+        let ran = step(source).run(&sandbox).await;
+        let failure = ran.failure();
+        assert_eq!((failure.code, failure.key.as_deref()), (code, key), "{source}");
     }
 }
 
