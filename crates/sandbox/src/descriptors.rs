@@ -51,6 +51,14 @@ pub(crate) fn receive(
     Ok((read, received))
 }
 
+/// Sends what the socket takes at once, without asking first whether it takes anything.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: reads within `bytes`.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// Sends bytes with two descriptors; blocks until they are taken.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: [RawFd; 2]) -> io::Result<()> {
     let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };

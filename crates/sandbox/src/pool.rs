@@ -69,11 +69,13 @@ struct Zygote {
 }
 
 impl Zygote {
-    /// Asks for more waiting processes. A full or broken socket means a dying zygote, which its
-    /// reader notices.
-    fn ask_for(&self, count: usize) {
+    /// Asks for more waiting processes and gives how many it could ask for: fewer only where the
+    /// zygote is about to be noticed as dead.
+    fn ask_for(&self, count: usize) -> usize {
         self.asked.fetch_add(count, Ordering::AcqRel);
-        let _ = self.control.try_write(&vec![1; count]);
+        let sent = descriptors::send_now(self.control.as_fd(), &vec![1; count]).unwrap_or(0);
+        self.asked.fetch_sub(count - sent, Ordering::AcqRel);
+        sent
     }
 
     fn is_gone(&self) -> bool {
@@ -138,7 +140,7 @@ impl Pool {
         let mut frame = Bytes::from(frame);
         loop {
             let child = self.take().await?;
-            match child.stream.try_write(&frame) {
+            match descriptors::send_now(child.stream.as_fd(), &frame) {
                 Ok(written) => {
                     frame.advance(written);
                     return Ok((child, frame));
@@ -187,8 +189,7 @@ impl Pool {
         let wanted = self.options.waiting.max(1).saturating_sub(*supply);
         // The successor of a dead one tops up when it enters.
         if wanted > 0 && !zygote.dead.load(Ordering::Acquire) {
-            *supply += wanted;
-            zygote.ask_for(wanted);
+            *supply += zygote.ask_for(wanted);
         }
     }
 
@@ -243,6 +244,10 @@ async fn read_children(zygote: Weak<Zygote>, pool: Weak<Pool>) {
             zygote.dead.store(true, Ordering::Release);
         }
         *supply = supply.saturating_sub(asked.swap(0, Ordering::AcqRel));
+        // A retired one takes what it was asked for with it; its successor makes up for that.
+        if let Some(current) = lock(&pool.current).clone() {
+            pool.top_up(&mut supply, &current);
+        }
     }
     // The supervisor is gone only after a shutdown.
     let _ = pool.notices.send(Notice::Died(zygote));

@@ -20,6 +20,12 @@ fn parent(pid: u32) -> u32 {
     status(pid, "PPid").and_then(|pid| pid.parse().ok()).expect("it lives")
 }
 
+fn children(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = std::fs::read_to_string(path).expect("children");
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 fn is_alive(pid: u32) -> bool {
     status(pid, "State").is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
@@ -115,6 +121,39 @@ async fn many_run_at_once() {
         let (output, i) = done.expect("it ends");
         assert_eq!(output, json!(i));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn renewal_under_load_keeps_the_supply() {
+    let sandbox = sandbox().await;
+    let compiled = sandbox.compile("return 1", keyward_sandbox::Language::Javascript).await;
+    let javascript: std::sync::Arc<str> = compiled.expect("it compiles").javascript.into();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (sandbox, javascript) = (sandbox.clone(), javascript.clone());
+        running.spawn(async move {
+            for _ in 0..200 {
+                let start = keyward_sandbox::Start {
+                    javascript: javascript.clone(),
+                    trigger: "null".into(),
+                    steps: "null".into(),
+                    run: "null".into(),
+                    item: None,
+                    credentials: Vec::new(),
+                };
+                let mut session = sandbox.run(start, Limits::default()).await.expect("it starts");
+                assert_eq!(session.next().await, Event::Finished(Outcome::Output("1".into())));
+            }
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.expect("every step ends");
+    }
+    // Zygotes that were replaced are gone with their steps, and what waits is what was asked for.
+    let (_session, _, zygote) = sleeping(&sandbox).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let waiting = children(zygote).len();
+    assert!((1..=1 + options().waiting).contains(&waiting), "{waiting} processes");
 }
 
 #[tokio::test]
