@@ -86,6 +86,7 @@ pub(crate) enum Audit {
 
 /// Options of every command.
 #[derive(Args)]
+#[command(next_help_heading = "Installation and server")]
 pub(crate) struct Options {
     /// Where database, keys and anchor live [default: ./keyward-data].
     #[arg(long, global = true, env = "KEYWARD_DATA_DIR")]
@@ -130,7 +131,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "KEYWARD_CONFIG")]
     config: Option<PathBuf>,
     /// Print JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
 }
 

@@ -230,3 +230,6 @@ async fn write_all(vault: &Vault, trail: &Trail<'_>, out: &mut impl Write) -> an
     out.flush()?;
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests;
