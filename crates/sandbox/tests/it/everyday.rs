@@ -181,3 +181,23 @@ async fn shows_logs_while_the_code_still_runs() {
     let event = tokio::time::timeout(std::time::Duration::from_secs(5), session.next()).await;
     assert_eq!(event.ok(), Some(Event::Log { level: Level::Info, text: "first".to_owned() }));
 }
+
+#[tokio::test]
+async fn long_errors_are_cut() {
+    let sandbox = sandbox().await;
+    for source in [
+        "throw new Error('long '.repeat(20_000))",
+        "throw new Error('long '.repeat(2_000_000))",
+        "throw 'long '.repeat(2_000_000)",
+        "throw { message: 'long '.repeat(2_000_000) }",
+        "throw Object.assign(new Error('x'), { stack: 'long '.repeat(2_000_000) })",
+        "throw Object.assign(new Error('x'), { code: 'long '.repeat(2_000_000), key: 'long '.repeat(2_000_000) })",
+        "eval('long '.repeat(200_000))",
+    ] {
+        let ran = step(source).run(&sandbox).await;
+        let failure = ran.failure();
+        assert_eq!(failure.code, "script_error", "{source}: {failure:.200?}");
+        assert!(!failure.message.contains("rules"), "{source}: {}", failure.message);
+        assert!(failure.message.len() < 10_000, "{source}: {} bytes", failure.message.len());
+    }
+}
