@@ -182,7 +182,8 @@ impl Engine {
         if step.rules().fail_on_interrupt {
             self.store_start(drive, step, position, attempt, started_at).await?;
         }
-        let (result, used) = self.execute(drive, state, step, attempt).await?;
+        let log_left = log_left(earlier.as_ref());
+        let (result, used) = self.execute(drive, state, step, (attempt, log_left)).await?;
         let now = self.vault().now();
         let logs = state.logs(earlier.as_ref(), &result);
         let record = record(step, position, attempt, (started_at, now), result, used, logs);
@@ -195,7 +196,7 @@ impl Engine {
         drive: &Drive,
         state: &State,
         step: &Step,
-        attempt: u32,
+        (attempt, log_left): (u32, usize),
     ) -> Result<(StepResult, String), EngineError> {
         let declared = drive.compiled.declared_keys(step);
         let vault = state.vault.step(drive.context(step.id.as_str()), &declared).await?;
@@ -208,6 +209,7 @@ impl Engine {
             attempt,
             idempotency_key: format!("{}-{}-{attempt}", drive.owned.run, step.id.as_str()),
             timeout: step.timeout.unwrap_or(default),
+            log_left,
             run_vault: state.vault.clone(),
             vault: vault.clone(),
             live: (!drive.no_store).then(|| state.live.clone()),
@@ -423,6 +425,14 @@ impl State {
 
 fn lost(message: &str) -> StepFailure {
     StepFailure::new(StepErrorCode::Internal, message)
+}
+
+/// What a step may still log, in bytes, after its earlier attempts.
+fn log_left(earlier: Option<&Masked>) -> usize {
+    let lines: Vec<Value> =
+        earlier.and_then(|logs| serde_json::from_str(logs.as_str()).ok()).unwrap_or_default();
+    let bytes = |line: &Value| line.get("message").and_then(Value::as_str).map_or(0, str::len);
+    code::LOG_BYTES.saturating_sub(lines.iter().map(|line| bytes(line) + code::LOG_LINE).sum())
 }
 
 /// A record of a step that did nothing.

@@ -21,6 +21,8 @@ pub(crate) struct StepInput {
     pub(crate) idempotency_key: String,
     /// The time that the attempt has.
     pub(crate) timeout: Duration,
+    /// What the attempt may log, in bytes.
+    pub(crate) log_left: usize,
     /// The vault's side of the run.
     pub(crate) run_vault: RunVault,
     /// The vault's side of the step.

@@ -24,7 +24,8 @@ pub(crate) struct Globals {
 
 /// Executes one attempt.
 pub(crate) async fn execute(sandbox: &Sandbox, input: &StepInput, globals: Globals) -> StepResult {
-    let limits = Limits { wall_time: input.timeout, ..Limits::default() };
+    let limits =
+        Limits { wall_time: input.timeout, log_bytes: input.log_left, ..Limits::default() };
     let start = Start {
         javascript: globals.javascript,
         trigger: globals.trigger,
@@ -241,5 +242,9 @@ fn sandbox_failure(error: &SandboxError) -> StepFailure {
     StepFailure::new(code, error.to_string())
 }
 
+/// The largest log of a step, in bytes, over all of its attempts.
+pub(crate) const LOG_BYTES: usize = 1 << 20;
+/// What a line counts beside its text.
+pub(crate) const LOG_LINE: usize = 8;
 /// The longest that a code step may take where its definition says nothing.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
