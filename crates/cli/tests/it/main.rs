@@ -6,5 +6,6 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod hostile_code;
 mod server;
 mod walkthrough;
