@@ -58,7 +58,7 @@ struct Saved {
 
 /// A credential's row as it was found.
 enum Found {
-    Row(Tagged<Credential>),
+    Row(Box<Tagged<Credential>>),
     /// There is one, but it cannot be read.
     Unreadable(CredentialId),
 }
@@ -68,7 +68,7 @@ async fn row(api: &Api, scope: &InWorkspace, id: &str) -> Result<Found, Problem>
     let id: CredentialId = id.parse().map_err(|_| Problem::not_found())?;
     let workspace = scope.id();
     match api.store().read(move |tx| tx.credential(workspace, id)).await {
-        Ok(Some(row)) => Ok(Found::Row(row)),
+        Ok(Some(row)) => Ok(Found::Row(Box::new(row))),
         Ok(None) => Err(Problem::not_found()),
         Err(StoreError::Corrupt { .. }) => Ok(Found::Unreadable(id)),
         Err(error) => Err(error.into()),
@@ -78,7 +78,7 @@ async fn row(api: &Api, scope: &InWorkspace, id: &str) -> Result<Found, Problem>
 /// The credential that a path names, its tag checked.
 async fn find(api: &Api, scope: &InWorkspace, id: &str) -> Result<Credential, Problem> {
     let Found::Row(row) = row(api, scope, id).await? else { return Err(broken()) };
-    match api.vault().verify(scope.id(), row).await {
+    match api.vault().verify(scope.id(), *row).await {
         Ok(credential) => Ok(credential),
         Err(VaultError::Tampered(_)) => Err(broken()),
         Err(error) => Err(error.into()),

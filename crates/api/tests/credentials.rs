@@ -465,7 +465,7 @@ async fn lists_are_filtered_and_paged() {
         ("app=canary", "/app"),
         ("owner=canary", "/owner"),
         ("unused_days=-1", "/unused_days"),
-        ("not_rotated_days=x", "/not_rotated_days"),
+        ("not_rotated_days=36501", "/not_rotated_days"),
         ("workflow=canary", "/workflow"),
         ("q=%00", "/q"),
         ("canary=1", ""),

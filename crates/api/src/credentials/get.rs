@@ -31,7 +31,7 @@ async fn handle(
 ) -> Result<Json<Shown>, Problem> {
     scope.may(Ability::ViewCredential)?;
     let row = match super::row(&api, &scope, &id).await? {
-        Found::Row(row) => row,
+        Found::Row(row) => *row,
         Found::Unreadable(id) => {
             return Ok(Json(Shown::Broken(BrokenView::unreadable(id, None, None))));
         }

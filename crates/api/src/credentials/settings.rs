@@ -190,7 +190,7 @@ mod tests {
         let mut faults = Vec::new();
         match json::read_value::<Members>(sent) {
             Ok(members) => {
-                members.apply(&mut credential, Timestamp::from_millis(5000), &mut faults)
+                members.apply(&mut credential, Timestamp::from_millis(5000), &mut faults);
             }
             Err(found) => faults = found,
         }
@@ -201,8 +201,8 @@ mod tests {
         (credential, faults.iter().map(shown).collect())
     }
 
-    fn check(sent: Value, expected: &[&str]) {
-        assert_eq!(apply(&sent).1, expected, "{sent}");
+    fn check(sent: &Value, expected: &[&str]) {
+        assert_eq!(apply(sent).1, expected, "{sent}");
     }
 
     #[test]
@@ -227,15 +227,18 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_place() {
-        check(json!({"name": "x".repeat(201)}), &["/name too_long"]);
-        check(json!({"name": "a\nb"}), &["/name invalid_value"]);
-        check(json!({"name": null}), &["/name wrong_type"]);
-        check(json!({"description": "x".repeat(10_001)}), &["/description too_long"]);
-        check(json!({"environment": "a\u{0}"}), &["/environment invalid_value"]);
-        check(json!({"tags": vec!["t"; 33]}), &["/tags too_many"]);
-        check(json!({"tags": ["ok", " ", "x".repeat(65)]}), &["/tags/1 empty", "/tags/2 too_long"]);
+        check(&json!({"name": "x".repeat(201)}), &["/name too_long"]);
+        check(&json!({"name": "a\nb"}), &["/name invalid_value"]);
+        check(&json!({"name": null}), &["/name wrong_type"]);
+        check(&json!({"description": "x".repeat(10_001)}), &["/description too_long"]);
+        check(&json!({"environment": "a\u{0}"}), &["/environment invalid_value"]);
+        check(&json!({"tags": vec!["t"; 33]}), &["/tags too_many"]);
         check(
-            json!({"hosts": ["ok.org", "*", "a b"], "methods": ["get"], "paths": ["/ok", "x"]}),
+            &json!({"tags": ["ok", " ", "x".repeat(65)]}),
+            &["/tags/1 empty", "/tags/2 too_long"],
+        );
+        check(
+            &json!({"hosts": ["ok.org", "*", "a b"], "methods": ["get"], "paths": ["/ok", "x"]}),
             &[
                 "/hosts/1 invalid_value",
                 "/hosts/2 invalid_value",
@@ -243,16 +246,16 @@ mod tests {
                 "/paths/1 invalid_value",
             ],
         );
-        check(json!({"hosts": vec!["a.org"; 201]}), &["/hosts too_many"]);
-        check(json!({"places": ["header", "trailer"]}), &["/places/1 invalid_value"]);
-        check(json!({"code_access": "open"}), &["/code_access invalid_value"]);
-        check(json!({"expires_at": "1970-01-01T00:00:05Z"}), &["/expires_at invalid_value"]);
-        check(json!({"expires_at": "soon"}), &["/expires_at invalid_value"]);
-        check(json!({"template": {}}), &["/template invalid_value"]);
+        check(&json!({"hosts": vec!["a.org"; 201]}), &["/hosts too_many"]);
+        check(&json!({"places": ["header", "trailer"]}), &["/places/1 invalid_value"]);
+        check(&json!({"code_access": "open"}), &["/code_access invalid_value"]);
+        check(&json!({"expires_at": "1970-01-01T00:00:05Z"}), &["/expires_at invalid_value"]);
+        check(&json!({"expires_at": "soon"}), &["/expires_at invalid_value"]);
+        check(&json!({"template": {}}), &["/template invalid_value"]);
         for url in ["/me", "ftp://x.org", "https://u:p@x.org", "x"] {
             let test = json!({"test": {"method": "get", "url": url}});
-            check(test, &["/test/method invalid_value", "/test/url invalid_value"]);
+            check(&test, &["/test/method invalid_value", "/test/url invalid_value"]);
         }
-        check(json!({"wrong": 1, "nmae": 2}), &["/wrong unknown_member", "/nmae unknown_member"]);
+        check(&json!({"wrong": 1, "nmae": 2}), &["/wrong unknown_member", "/nmae unknown_member"]);
     }
 }
