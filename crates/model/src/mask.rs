@@ -17,6 +17,7 @@ mod escape;
 mod form;
 mod index;
 mod json;
+mod lines;
 mod lists;
 mod needles;
 mod packed;

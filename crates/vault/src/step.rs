@@ -233,6 +233,11 @@ impl StepVault {
             .map_err(|error| derive_failure(&error))
     }
 
+    /// Whether code was given a value itself.
+    pub fn has_exposed(&self) -> bool {
+        self.state().used.iter().any(|used| used.access == "exposed")
+    }
+
     /// The credentials used so far.
     pub fn used(&self) -> Vec<UsedCredential> {
         self.state().used.clone()

@@ -13,6 +13,7 @@ use keyward_vault::{Answer, Derivation, Outgoing, StepFailure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// What the script sees beside its credentials, as JSON text.
 pub(crate) struct Globals {
@@ -43,7 +44,7 @@ pub(crate) async fn execute(sandbox: &Sandbox, input: &StepInput, globals: Globa
 }
 
 /// Answers the script until it ends. Requests run side by side; a question blocks the script anyway.
-async fn converse(mut session: Session, input: &StepInput) -> (Outcome, Vec<LogLine>) {
+async fn converse(mut session: Session, input: &StepInput) -> (Outcome, Vec<RawLine>) {
     let mut logs = Vec::new();
     let mut fetches = FuturesUnordered::new();
     let mut sent = 0u32;
@@ -51,7 +52,7 @@ async fn converse(mut session: Session, input: &StepInput) -> (Outcome, Vec<LogL
         tokio::select! {
             biased;
             event = session.next() => match event {
-                Event::Log { level, text } => logs.push(log(input, level, &text)),
+                Event::Log { level, text } => logs.push(log(input, level, text)),
                 Event::Fetch { id, request } => {
                     sent += 1;
                     let idempotency_key = format!("{}-{sent}", input.idempotency_key);
@@ -165,27 +166,54 @@ fn plain(failure: &StepFailure) -> ScriptError {
     }
 }
 
-fn log(input: &StepInput, level: Level, text: &str) -> LogLine {
+/// A line as the script gave it off; masked together with the others when the step ends.
+struct RawLine {
+    at: Timestamp,
+    level: &'static str,
+    text: Zeroizing<String>,
+}
+
+fn log(input: &StepInput, level: Level, text: String) -> RawLine {
     let level = match level {
         Level::Debug => "debug",
         Level::Info => "info",
         Level::Warn => "warn",
         Level::Error => "error",
     };
-    let message = input.run_vault.masker().text(text);
-    let line = LogLine { at: input.clock.now(), level, message, attempt: input.attempt };
-    if let Some(live) = &input.live {
-        let mut event = line.to_json();
-        if let Some(members) = event.as_object_mut() {
-            members.insert("step".into(), input.step.clone().into());
-        }
-        live.push("log", event.to_string());
+    let line = RawLine { at: input.clock.now(), level, text: Zeroizing::new(text) };
+    // Code that has read a value could print it in pieces; its lines are shown when they are whole.
+    if !input.vault.has_exposed() {
+        show(input, &masked(input, &line, input.run_vault.masker().text(&line.text)));
     }
     line
 }
 
-async fn finish(input: &StepInput, outcome: Outcome, logs: Vec<LogLine>) -> StepResult {
+fn masked(input: &StepInput, line: &RawLine, message: Masked) -> LogLine {
+    LogLine { at: line.at, level: line.level, message, attempt: input.attempt }
+}
+
+fn show(input: &StepInput, line: &LogLine) {
+    let Some(live) = &input.live else { return };
+    let mut event = line.to_json();
+    if let Some(members) = event.as_object_mut() {
+        members.insert("step".into(), input.step.clone().into());
+    }
+    live.push("log", event.to_string());
+}
+
+/// Masks the lines together: a value in pieces on several lines is hidden too.
+fn mask_lines(input: &StepInput, lines: &[RawLine]) -> Vec<LogLine> {
+    let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+    let messages = input.run_vault.masker().lines(&texts);
+    lines.iter().zip(messages).map(|(line, message)| masked(input, line, message)).collect()
+}
+
+async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> StepResult {
     let masker = input.run_vault.masker();
+    let logs = mask_lines(input, &lines);
+    if input.vault.has_exposed() {
+        logs.iter().for_each(|line| show(input, line));
+    }
     let outcome = match outcome {
         Outcome::Output(text) => mask_output(input, &text),
         Outcome::Failed(failure) => {
