@@ -57,7 +57,8 @@ fn values(index: &Index, text: &[u8], prior: u8, covers: &mut Covers) {
     let mut shadow = Shadow::default();
     escaped(index, text, prior, &mut shadow, covers);
     if index.has_literals() {
-        lists::decoded(text, &mut shadow, |list| {
+        let fewest = if index.has_weak() { lists::FEWEST } else { lists::FEWEST_STRONG };
+        lists::decoded(text, fewest, &mut shadow, |list| {
             index.search(&list.bytes, 0, |hit| mapped(text, list, &hit, covers));
         });
         run::joined(text, &mut shadow, |lines| {
@@ -99,17 +100,13 @@ fn escaped(index: &Index, text: &[u8], prior: u8, shadow: &mut Shadow, covers: &
                 whole: island.end == text.len(),
                 extends_runs: escape.extends_runs(),
             };
-            let (bytes, offset) = (cut(text, island.start, island.end), island.start);
-            escape.decode(bytes, |from, to| (offset + from, offset + to), shadow);
+            escape.decode(cut(text, island.start, island.end), island.start, shadow);
             unescaped(index, text, &stretch, shadow, covers);
-            let inner = escape.inner().iter();
-            for inner in inner.filter(|inner| occurs(index, **inner, &shadow.bytes)) {
-                let span = |from, to| {
-                    let range = shadow.range(from, to);
-                    (range.start, range.end)
-                };
-                inner.decode(&shadow.bytes, span, &mut twice);
-                unescaped(index, text, &stretch, &twice, covers);
+            for inner in escape.inner() {
+                if inner.occurs(index, &shadow.bytes) {
+                    inner.decode_again(shadow, &mut twice);
+                    unescaped(index, text, &stretch, &twice, covers);
+                }
             }
         }
     }
@@ -144,59 +141,30 @@ fn unescaped(index: &Index, text: &[u8], stretch: &Stretch, shadow: &Shadow, cov
     }
 }
 
-/// Whether escapes that matter occur in decoded text.
-pub(super) fn occurs(index: &Index, escape: Escape, text: &[u8]) -> bool {
-    let leads = escape.leads();
-    !escape.is_pointless(index)
-        && text
-            .iter()
-            .enumerate()
-            .any(|(i, b)| leads.contains(b) && counts(index, escape, text, i) > 0)
-}
-
-/// The length of the escape at `i` if decoding it can make a difference.
-fn counts(index: &Index, escape: Escape, text: &[u8], i: usize) -> usize {
-    let any = index.has_weak() || index.has_tiny();
-    let token = escape.token(text, i);
-    let token = token.filter(|token| any || escape.matters(token, index.bytes()));
-    token.map_or(0, |token| token.taken)
-}
-
 /// For each way to escape, the stretches of text in which it could hide a needle.
 fn islands(index: &Index, text: &[u8]) -> Vec<(Escape, Vec<Range<usize>>)> {
     let useful = Escape::ALL.into_iter().filter(|escape| !escape.is_pointless(index));
     let mut found: Vec<(Escape, Vec<Range<usize>>)> =
         useful.map(|escape| (escape, Vec::new())).collect();
-    let quotes = |escape| found.iter().any(|(known, _)| *known == escape);
-    let single = if quotes(Escape::Shell) { b'\'' } else { b'%' };
-    let double = if quotes(Escape::DoubledDouble) { b'"' } else { b'%' };
-    for (start, block) in (0..).step_by(64).zip(text.chunks(64)) {
-        let leads = block.iter().fold(false, |any, b| {
-            any | (*b == b'%')
-                | (*b == b'\\')
-                | (*b == b'&')
-                | (*b == b'=')
-                | (*b == b'+')
-                | (*b == single)
-                | (*b == double)
-        });
-        if !leads {
+    // Which escapes a byte may begin, as bits.
+    let mut leads = [0_u8; 256];
+    for (number, (escape, _)) in found.iter().enumerate() {
+        for lead in escape.leads() {
+            if let Some(escapes) = leads.get_mut(usize::from(*lead)) {
+                *escapes |= 1 << number;
+            }
+        }
+    }
+    for (i, b) in text.iter().enumerate() {
+        let escapes = leads.get(usize::from(*b)).copied().unwrap_or(0);
+        if escapes == 0 {
             continue;
         }
-        for (i, b) in (start..).zip(block) {
-            if !matches!(b, b'%' | b'\\' | b'&' | b'=' | b'+' | b'\'' | b'"') {
-                continue;
-            }
-            for (escape, islands) in &mut found {
-                if !escape.leads().contains(b) {
-                    continue;
-                }
-                let taken = counts(index, *escape, text, i);
-                if taken > 0 {
-                    let reach = escape.reach(index);
-                    let end = (i + taken + reach).min(text.len());
-                    grow(islands, i.saturating_sub(reach)..end);
-                }
+        for (number, (escape, islands)) in found.iter_mut().enumerate() {
+            let counts = || escape.counts(index, text, i);
+            if let Some(taken) = (escapes >> number & 1 == 1).then(counts).flatten() {
+                let reach = escape.reach(index);
+                grow(islands, i.saturating_sub(reach)..(i + taken + reach).min(text.len()));
             }
         }
     }
@@ -260,7 +228,9 @@ fn places(index: &Index, text: &[u8], patterns: bool, covers: &mut Covers) {
                     tried = (run::cover(text, &(start..start), &(start..start)), 0);
                 }
                 tried.1 += 1;
-                let inside = (tried.1 <= TRIES).then(|| packed::unpacked(text, start)).flatten();
+                let inside = (tried.1 <= TRIES)
+                    .then(|| packed::unpacked(text, start, tried.0.end))
+                    .flatten();
                 if let Some(secret) = inside.and_then(|inside| first_value(index, &inside)) {
                     covers.loose(start..start + 1, start..start + 1, secret);
                 }
@@ -272,7 +242,9 @@ fn places(index: &Index, text: &[u8], patterns: bool, covers: &mut Covers) {
             _ => {}
         }
         for range in ranges.drain(..) {
-            let grows = if open && range.end == text.len() { Grows::Line } else { Grows::No };
+            let rest = cut(text, range.end, text.len());
+            let to_end = open && rest.trim_ascii().is_empty();
+            let grows = if to_end { Grows::Line } else { Grows::No };
             covers.add(Cover { range, secret: None, continued: false, grows });
         }
     }

@@ -1,7 +1,7 @@
 //! Encodings that escape single characters, each decoded into a shadow: percent, backslash,
 //! entities, quoted-printable and the quoting of shells, SQL and CSV.
 
-use super::bytes::{ByteSet, at, cut, hex_number, hex_pair, is_run};
+use super::bytes::{at, cut, hex_number, hex_pair, is_run};
 use super::index::Index;
 use super::shadow::Shadow;
 
@@ -133,14 +133,42 @@ impl Escape {
         }
     }
 
-    /// Whether decoding `token` can make a difference for needles made of `bytes`: what it stands
-    /// for is part of one, begins another escape, or belongs to a run.
-    pub(super) fn matters(self, token: &Token, bytes: &ByteSet) -> bool {
+    /// The length of the escape at `i` of `text` if decoding it can make a difference: what it
+    /// stands for is part of a needle, begins another escape, or belongs to a run.
+    pub(super) fn counts(self, index: &Index, text: &[u8], i: usize) -> Option<usize> {
+        let token = self.token(text, i)?;
         let begins = |b: &u8| matches!(b, b'%' | b'\\' | b'&' | b'=');
-        let runs = |b: &u8| is_run(*b) && self != Escape::QuotedPrintable;
         let packs = |b: &u8| matches!(b, b'+' | b'/' | b'-' | b'_');
-        let any = |b: &u8| bytes.contains(*b) || begins(b) || runs(b) || packs(b);
-        token.length != 1 || token.bytes().iter().any(any)
+        let needed = |b: &u8| index.bytes().contains(*b);
+        let counts = match (self, token.bytes()) {
+            (Escape::QuotedPrintable, [b]) => {
+                // `a=42` is no escape: one is where it must be, or beside others.
+                let beside = at(text, i + 3) == b'='
+                    || i.checked_sub(3).is_some_and(|i| at(text, i) == b'=');
+                (matches!(b, b'=' | ..b'!' | 0x7f..) || beside) && (needed(b) || *b == b'=')
+            }
+            (_, [b]) => needed(b) || begins(b) || packs(b) || is_run(*b),
+            _ => true,
+        };
+        // White space and quotes count beside what is found as a whole token or string only.
+        let counts = counts
+            || (index.has_weak() && index.may_start(text, i + token.taken))
+            || (index.has_tiny() && token.bytes() == b"\"");
+        counts.then_some(token.taken)
+    }
+
+    /// Whether escapes that make a difference occur in `text`.
+    pub(super) fn occurs(self, index: &Index, text: &[u8]) -> bool {
+        let mut i = 0;
+        while let Some(lead) =
+            (!self.is_pointless(index)).then(|| self.next_lead(text, i)).flatten()
+        {
+            if self.counts(index, text, lead).is_some() {
+                return true;
+            }
+            i = lead + 1;
+        }
+        false
     }
 
     /// How far from one of its escapes a needle can reach, in characters: far when it is escaped
@@ -155,21 +183,53 @@ impl Escape {
         self != Escape::QuotedPrintable
     }
 
-    /// Decodes `text`, whose byte at `i` stands for the original range that `span` gives.
-    pub(super) fn decode(
-        self,
-        text: &[u8],
-        span: impl Fn(usize, usize) -> (usize, usize),
-        out: &mut Shadow,
-    ) {
+    /// Decodes `text`, which stands at `offset` of the original.
+    pub(super) fn decode(self, text: &[u8], offset: usize, out: &mut Shadow) {
         out.clear();
-        let mut i = 0;
-        while let Some(b) = text.get(i) {
-            let token = self.token(text, i).unwrap_or_else(|| Token::byte(1, *b));
-            let (from, to) = span(i, i + token.taken);
-            token.bytes().iter().for_each(|b| out.push(*b, from, to));
-            i += token.taken;
+        self.each(text, |from, to, token| match token {
+            Some(token) => out.push(token.bytes(), offset + from, offset + to),
+            None => out.extend(cut(text, from, to), offset + from),
+        });
+    }
+
+    /// Decodes what was decoded before.
+    pub(super) fn decode_again(self, first: &Shadow, out: &mut Shadow) {
+        out.clear();
+        self.each(&first.bytes, |from, to, token| match token {
+            Some(token) => {
+                let range = first.range(from, to);
+                out.push(token.bytes(), range.start, range.end);
+            }
+            None => out.extend_from(first, from..to),
+        });
+    }
+
+    /// Calls `piece` with each escape of `text` and each stretch between them.
+    fn each(self, text: &[u8], mut piece: impl FnMut(usize, usize, Option<Token>)) {
+        let (mut plain, mut i) = (0, 0);
+        while let Some(lead) = self.next_lead(text, i) {
+            i = lead + 1;
+            if let Some(token) = self.token(text, lead) {
+                i = lead + token.taken;
+                piece(plain, lead, None);
+                piece(lead, i, Some(token));
+                plain = i;
+            }
         }
+        piece(plain, text.len(), None);
+    }
+
+    /// The next place from `i` where an escape may begin.
+    fn next_lead(self, text: &[u8], i: usize) -> Option<usize> {
+        let rest = text.get(i..)?;
+        let found = match self {
+            Escape::Form => rest.iter().position(|b| matches!(b, b'%' | b'+')),
+            _ => {
+                let lead = *self.leads().first()?;
+                rest.iter().position(|b| *b == lead)
+            }
+        };
+        found.map(|found| i + found)
     }
 }
 
@@ -193,6 +253,8 @@ fn surrogates(code: u32, taken: usize, low: Option<u32>) -> Token {
 
 fn backslash(text: &[u8], i: usize) -> Option<Token> {
     let byte = |b| Some(Token::byte(2, b));
+    // Before a letter without a meaning: a shell drops it, and most often it is not one's escape.
+    let needless = || Some(Token::nothing(1));
     match *text.get(i + 1)? {
         b'n' => byte(b'\n'),
         b'r' => byte(b'\r'),
@@ -205,12 +267,12 @@ fn backslash(text: &[u8], i: usize) -> Option<Token> {
         b'\n' => Some(Token::nothing(2)),
         b'x' => match hex_pair(text, i + 2) {
             Some(b) => Some(Token::byte(4, b)),
-            None => byte(b'x'),
+            None => needless(),
         },
-        b'u' => unicode(text, i).or_else(|| byte(b'u')),
+        b'u' => unicode(text, i).or_else(needless),
         b'U' => match hex_number(text, i + 2, 8) {
             Some(code) => Some(Token::character(10, code)),
-            None => byte(b'U'),
+            None => needless(),
         },
         digit @ b'0'..=b'7' => {
             let digits = cut(text, i + 1, i + 4).iter().take_while(|b| matches!(b, b'0'..=b'7'));
@@ -219,9 +281,10 @@ fn backslash(text: &[u8], i: usize) -> Option<Token> {
             });
             match u8::try_from(value) {
                 Ok(value) if count == 3 || digit == b'0' => Some(Token::byte(1 + count, value)),
-                _ => byte(digit),
+                _ => needless(),
             }
         }
+        other if other.is_ascii_alphanumeric() => needless(),
         other => byte(other),
     }
 }

@@ -7,16 +7,20 @@ use zeroize::{Zeroize, Zeroizing};
 use super::bytes::{ByteSet, cut};
 use super::needles::{LOOKING, Match, Needles, WINDOW, fingerprint};
 
-/// Case folding for eight bytes at once; coarse, as verification follows.
-const FOLD: u64 = 0x2020_2020_2020_2020;
+/// Case folding for a window at once; coarse, as verification follows.
+const FOLD: u64 = 0x20_2020_2020;
+const MASK: u64 = 0xff_ffff_ffff;
+/// Windows that are looked at together, one at every second place: each needle has two.
+const BLOCK: usize = 16;
+const STRIDE: usize = 2;
 
 /// All needles of a run.
 #[derive(Default)]
 pub(super) struct Index {
     secrets: Vec<Secret>,
-    /// Fingerprints in order, and beside each its secret and literal.
+    /// Fingerprints in order, and beside each what it belongs to.
     keys: Zeroizing<Vec<u64>>,
-    owners: Vec<(u32, u32)>,
+    owners: Vec<Owner>,
     filter: Filter,
     longest: usize,
     longest_value: usize,
@@ -30,6 +34,15 @@ pub(super) struct Index {
 pub(super) struct Secret {
     pub(super) needles: Arc<Needles>,
     pub(super) placeholder: Arc<str>,
+}
+
+/// The literal that a fingerprint belongs to.
+#[derive(Clone, Copy)]
+struct Owner {
+    secret: u32,
+    literal: u32,
+    /// Where in the literal the window is.
+    offset: u8,
 }
 
 /// A needle found, in offsets of the text searched.
@@ -46,21 +59,23 @@ pub(super) struct Hit {
 impl Index {
     pub(super) fn build(secrets: Vec<Secret>) -> Self {
         let mut index = Self::default();
-        let mut entries: Vec<(u64, u32, u32)> = Vec::new();
+        let mut entries: Vec<(u64, Owner)> = Vec::new();
         for (number, secret) in (0..).zip(&secrets) {
             let needles = &secret.needles;
-            entries.extend(needles.keys().map(|(key, literal)| (key, number, literal)));
+            let secret = number;
+            let owner = |(key, literal, offset)| (key, Owner { secret, literal, offset });
+            entries.extend(needles.keys().map(owner));
             index.longest = index.longest.max(needles.longest());
             index.longest_value = index.longest_value.max(needles.longest_value());
             index.bytes.extend(needles.bytes());
             index.has_weak |= needles.has_weak();
             index.has_tiny |= needles.tiny().next().is_some();
         }
-        entries.sort_unstable();
+        entries.sort_unstable_by_key(|(key, _)| *key);
         index.filter = Filter::build(&entries);
-        index.keys.extend(entries.iter().map(|(key, ..)| *key));
-        index.owners.extend(entries.iter().map(|(_, secret, literal)| (*secret, *literal)));
-        entries.iter_mut().for_each(|(key, ..)| key.zeroize());
+        index.keys.extend(entries.iter().map(|(key, _)| *key));
+        index.owners.extend(entries.iter().map(|(_, owner)| *owner));
+        entries.iter_mut().for_each(|(key, _)| key.zeroize());
         index.secrets = secrets;
         index
     }
@@ -108,9 +123,11 @@ impl Index {
         if self.keys.is_empty() {
             return;
         }
-        let mut check = |start, key| {
-            for (secret, literal) in self.owners_of(key, 0xffff) {
+        let mut check = |place: usize| {
+            let Some(head) = cut(text, place, place + WINDOW).first_chunk() else { return };
+            for Owner { secret, literal, offset } in self.owners_of(fingerprint(head), 0) {
                 let Some(known) = self.secret(secret) else { continue };
+                let Some(start) = place.checked_sub(usize::from(offset)) else { continue };
                 if let Match::Hit { length, exact, padded } =
                     known.needles.compare(literal, text, start, prior)
                 {
@@ -118,19 +135,28 @@ impl Index {
                 }
             }
         };
-        for (start, window) in text.windows(8).enumerate() {
-            if let Some(eight) = window.first_chunk::<8>() {
-                let key = (u64::from_be_bytes(*eight) | FOLD) & !0xffff;
-                if self.filter.may_hold(key) {
-                    check(start, key);
-                }
+        const WIDTH: usize = BLOCK * STRIDE;
+        let blocks = text.windows(WIDTH + 6).step_by(WIDTH);
+        for (block, start) in blocks.zip((0..).step_by(WIDTH)) {
+            let mut seen = 0_u32;
+            for (bit, window) in block.windows(8).step_by(STRIDE).enumerate() {
+                let window = window.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+                seen |= u32::from(self.filter.may_hold(window)) << bit;
+            }
+            while seen != 0 {
+                check(start + STRIDE * seen.trailing_zeros() as usize);
+                seen &= seen - 1;
             }
         }
-        for start in text.len().saturating_sub(7)..text.len() {
-            if let Some(head) = cut(text, start, text.len()).first_chunk::<WINDOW>() {
-                check(start, fingerprint(head));
-            }
-        }
+        // What no block fits on.
+        let done = text.len().saturating_sub(6) / WIDTH * WIDTH;
+        (done..text.len()).step_by(STRIDE).for_each(check);
+    }
+
+    /// Whether a needle may begin at `start`: true for all that do, and seldom for others.
+    pub(super) fn may_start(&self, text: &[u8], start: usize) -> bool {
+        let window = cut(text, start, start + WINDOW).first_chunk::<WINDOW>();
+        window.is_some_and(|window| self.filter.may_hold(fingerprint(window).swap_bytes()))
     }
 
     /// Where the earliest needle begins that the end of `text` leaves unfinished.
@@ -148,19 +174,21 @@ impl Index {
         for (to, from) in padded.iter_mut().zip(head) {
             *to = *from;
         }
-        let missing = 8 * (WINDOW - head.len()) + 16;
+        let missing = 8 * (WINDOW - head.len()) + 24;
         let (key, open) = (fingerprint(&padded), (1 << missing) - 1);
-        if head.len() == WINDOW && !self.filter.may_hold(key) {
+        if head.len() == WINDOW && !self.filter.may_hold(key.swap_bytes()) {
             return false;
         }
-        self.owners_of(key & !open, open).any(|(secret, literal)| {
-            let known = self.secret(secret).map(|known| &known.needles);
-            known.is_some_and(|n| matches!(n.compare(literal, text, start, LOOKING), Match::Live))
+        self.owners_of(key & !open, open).filter(|owner| owner.offset == 0).any(|owner| {
+            let known = self.secret(owner.secret).map(|known| &known.needles);
+            let compare =
+                |needles: &Arc<Needles>| needles.compare(owner.literal, text, start, LOOKING);
+            matches!(known.map(compare), Some(Match::Live))
         })
     }
 
-    /// Literals with a fingerprint from `key` to `key | open`.
-    fn owners_of(&self, key: u64, open: u64) -> impl Iterator<Item = (u32, u32)> + '_ {
+    /// What has a fingerprint from `key` to `key | open`.
+    fn owners_of(&self, key: u64, open: u64) -> impl Iterator<Item = Owner> + '_ {
         let from = self.keys.partition_point(|known| *known < key);
         let keys = self.keys.get(from..).unwrap_or_default();
         let owners = self.owners.get(from..).unwrap_or_default();
@@ -177,11 +205,11 @@ struct Filter {
 }
 
 impl Filter {
-    fn build(entries: &[(u64, u32, u32)]) -> Self {
+    fn build(entries: &[(u64, Owner)]) -> Self {
         let count = (entries.len() / 4).next_power_of_two().max(64);
         let mut filter = Self { words: vec![0; count], shift: 64 - count.trailing_zeros() };
-        for (key, ..) in entries {
-            let (word, bits) = filter.place(*key);
+        for (key, _) in entries {
+            let (word, bits) = filter.place(key.swap_bytes());
             if let Some(word) = filter.words.get_mut(word) {
                 *word |= bits;
             }
@@ -189,15 +217,15 @@ impl Filter {
         filter
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "shifted to fewer bits than a usize has")]
-    fn place(&self, key: u64) -> (usize, u64) {
-        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let bits = 1 << (hash >> 20 & 63) | 1 << (hash >> 26 & 63);
+    /// The word and the bits for a text that begins with these bytes, the first one lowest.
+    fn place(&self, window: u64) -> (usize, u64) {
+        let hash = ((window | FOLD) & MASK).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bits = 1 << (hash >> 34 & 63) | 1 << (hash >> 40 & 63);
         ((hash >> self.shift) as usize, bits)
     }
 
-    fn may_hold(&self, key: u64) -> bool {
-        let (word, bits) = self.place(key);
+    fn may_hold(&self, window: u64) -> bool {
+        let (word, bits) = self.place(window);
         self.words.get(word).is_some_and(|word| word & bits == bits)
     }
 }

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::bytes::{at, before, cut, hex_digit, hex_pair, is_blank};
 use super::shadow::Shadow;
 
-/// The shortest text that can hold six bytes.
-const SHORTEST: usize = 12;
-/// Fewer bytes than the shortest weak value are no list.
-const FEWEST: usize = 6;
+/// Bytes of the shortest value that is looked for as a token.
+pub(super) const FEWEST: usize = 6;
+/// Bytes of the shortest strong value or block. Digits without separators are found without lists.
+pub(super) const FEWEST_STRONG: usize = 16;
 /// Characters between two numbers of one list.
 const SEPARATORS: usize = 16;
 /// Characters that one number can take at most, with separators and an index.
@@ -45,24 +45,24 @@ fn is_digit(b: u8) -> bool {
     hex_digit(b).is_some() || matches!(b, b'x' | b'X')
 }
 
-/// Calls `each` with every list in `text`, decoded.
-pub(super) fn decoded(text: &[u8], out: &mut Shadow, mut each: impl FnMut(&Shadow)) {
-    let (mut i, mut done) = (0, 0);
+/// Calls `each` with every list of at least `fewest` bytes in `text`, decoded.
+pub(super) fn decoded(text: &[u8], fewest: usize, out: &mut Shadow, mut each: impl FnMut(&Shadow)) {
+    // A run of the shortest length that can hold the list has so many sampled places in a row.
+    let (step, streak) = if fewest > FEWEST { (fewest / 2, 4) } else { (FEWEST, 2) };
+    let (mut i, mut seen, mut done) = (0, 0, 0);
     while i < text.len() {
-        if !is_listed(at(text, i)) {
-            i += SHORTEST;
-            continue;
-        }
-        let head = cut(text, done, i).iter().rev().take_while(|b| is_listed(**b)).count();
-        let tail = cut(text, i, text.len()).iter().take_while(|b| is_listed(**b)).count();
-        let run = i - head..i + tail;
-        done = run.end;
-        // Next the first sampled place that is past the run.
-        i += (tail / SHORTEST + 1) * SHORTEST;
-        if run.len() >= SHORTEST {
+        seen = if is_listed(at(text, i)) { seen + 1 } else { 0 };
+        if seen >= streak {
+            let head = cut(text, done, i).iter().rev().take_while(|b| is_listed(**b)).count();
+            let tail = cut(text, i, text.len()).iter().take_while(|b| is_listed(**b)).count();
+            let run = i - head..i + tail;
+            done = run.end;
             lists(text, run.clone(), Base::Hex, out, &mut each);
             lists(text, run, Base::Decimal, out, &mut each);
+            i += tail / step * step;
+            seen = 0;
         }
+        i += step;
     }
 }
 
@@ -138,14 +138,14 @@ fn hex_group(text: &[u8], mut i: usize, limit: usize, out: &mut Shadow) -> (usiz
     let digits = cut(text, i, limit).iter().take_while(|b| hex_digit(**b).is_some()).count();
     let end = i + digits;
     if digits == 1 && marked {
-        out.push(hex_digit(at(text, i)).unwrap_or(0), i, end);
+        out.push(&[hex_digit(at(text, i)).unwrap_or(0)], i, end);
         return (end, true);
     }
     if digits == 0 || digits % 2 == 1 {
         return (end.max(i), false);
     }
     for pair in (i..end).step_by(2) {
-        out.push(hex_pair(text, pair).unwrap_or(0), pair, pair + 2);
+        out.push(&[hex_pair(text, pair).unwrap_or(0)], pair, pair + 2);
     }
     (end, true)
 }
@@ -172,7 +172,7 @@ fn decimal(text: &[u8], i: usize, limit: usize, out: &mut Shadow) -> (usize, boo
     let value = if signed { 256 - value } else { value };
     match u8::try_from(value) {
         Ok(byte) if number.len() <= 3 => {
-            out.push(byte, i - usize::from(signed), end);
+            out.push(&[byte], i - usize::from(signed), end);
             (end, true)
         }
         _ => (end, false),

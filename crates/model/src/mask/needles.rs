@@ -10,8 +10,10 @@ use super::form::{Form, url_character};
 use super::parts;
 use super::strength::{Strength, blocks, strength};
 
-/// Bytes of a needle that its fingerprint holds; no needle is shorter.
-pub(super) const WINDOW: usize = 6;
+/// Bytes that a fingerprint holds.
+pub(super) const WINDOW: usize = 5;
+/// No needle is shorter: it has a window at each of its first two characters.
+const SHORTEST: usize = WINDOW + 1;
 /// Values nested in values (JSON in JSON, PEM in JSON) are taken apart so deep.
 const DEEPEST: usize = 4;
 
@@ -22,7 +24,7 @@ pub struct Needles {
     sources: Vec<Source>,
     literals: Vec<Literal>,
     keys: Zeroizing<Vec<u64>>,
-    owners: Vec<u32>,
+    owners: Vec<(u32, u8)>,
     tiny: Vec<Zeroizing<Vec<u8>>>,
     bytes: ByteSet,
     longest: usize,
@@ -192,7 +194,7 @@ impl Needles {
 
     fn literal(&mut self, source: usize, range: Range<usize>, form: Form, weak: bool, whole: bool) {
         let length = form.length(range.len());
-        if length >= WINDOW {
+        if length >= SHORTEST {
             self.longest = self.longest.max(length);
             self.literals.push(Literal { source, range, form, weak, whole, length });
         }
@@ -203,19 +205,21 @@ impl Needles {
         for (i, literal) in self.literals.iter().enumerate() {
             let Ok(owner) = u32::try_from(i) else { break };
             let bytes = self.bytes_of(literal);
-            let mut head = [0; WINDOW];
+            let mut head = [0; SHORTEST];
             for (i, b) in head.iter_mut().enumerate() {
                 *b = literal.form.character(bytes, i);
             }
-            let key = fingerprint(&head);
-            self.keys.push(key);
-            self.owners.push(owner);
-            let url = fingerprint(&head.map(url_character));
-            if url != key && literal.form.is_packed() {
-                self.keys.push(url);
-                self.owners.push(owner);
+            let mut url = head.map(url_character);
+            let heads =
+                [Some(head), Some(url).filter(|url| literal.form.is_packed() && *url != head)];
+            for (offset, window) in
+                heads.iter().flatten().flat_map(|head| (0..).zip(head.array_windows::<WINDOW>()))
+            {
+                self.keys.push(fingerprint(window));
+                self.owners.push((owner, offset));
             }
             head.zeroize();
+            url.zeroize();
         }
         for source in &self.sources {
             if source.width == Width::Utf8 {
@@ -234,9 +238,10 @@ impl Needles {
         source.and_then(|s| s.bytes.get(literal.range.clone())).unwrap_or_default()
     }
 
-    /// Fingerprints with the literals that they belong to.
-    pub(super) fn keys(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
-        self.keys.iter().copied().zip(self.owners.iter().copied())
+    /// Fingerprints, the literals that they belong to and the offsets of their windows.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (u64, u32, u8)> + '_ {
+        let owners = self.keys.iter().zip(&self.owners);
+        owners.map(|(key, (literal, offset))| (*key, *literal, *offset))
     }
 
     /// Values that are hidden as a whole string only.
@@ -336,7 +341,7 @@ fn same_case(own: &[u8], seen: &[u8], weak: bool) -> bool {
 
 /// The sort key of a literal: its first bytes, case folded, big-endian so that prefixes are ranges.
 pub(super) fn fingerprint(head: &[u8; WINDOW]) -> u64 {
-    head.iter().fold(0, |key, b| key << 8 | u64::from(b | 0x20)) << 16
+    head.iter().fold(0, |key, b| key << 8 | u64::from(b | 0x20)) << 24
 }
 
 fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Zeroizing<Vec<u8>> {

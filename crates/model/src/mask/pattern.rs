@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Input, Match, packed};
 
 use super::bytes::{at, before, cut, is_blank};
 
@@ -43,13 +43,38 @@ const TRIGGERS: [&str; 35] = [
     "eF7", "eJw", "eJx", "eJy", "eJz", "eNo", "eNp", "eNq", "eNr",
 ];
 
+/// Searches with vector instructions, or without where there are none.
+enum Search {
+    Vectors(packed::Searcher),
+    Plain(AhoCorasick),
+}
+
 #[expect(clippy::expect_used, reason = "the patterns are constant")]
-static SEARCH: LazyLock<AhoCorasick> =
-    LazyLock::new(|| AhoCorasick::new(TRIGGERS).expect("constant patterns"));
+static SEARCH: LazyLock<Search> = LazyLock::new(|| {
+    let vectors = packed::Config::new().builder().extend(TRIGGERS).build();
+    vectors
+        .map(Search::Vectors)
+        .unwrap_or_else(|| Search::Plain(AhoCorasick::new(TRIGGERS).expect("constant patterns")))
+});
+
+impl Search {
+    fn next(&self, text: &[u8], from: usize) -> Option<Match> {
+        match self {
+            Search::Vectors(search) => search.find_in(text, (from..text.len()).into()),
+            Search::Plain(search) => search.find(Input::new(text).range(from..)),
+        }
+    }
+}
 
 /// The places in `text` where a pattern may begin.
 pub(super) fn places(text: &[u8]) -> impl Iterator<Item = Place> + '_ {
-    SEARCH.find_iter(text).filter_map(|found| {
+    let mut from = 0;
+    let found = std::iter::from_fn(move || {
+        let found = SEARCH.next(text, from)?;
+        from = found.end();
+        Some(found)
+    });
+    found.filter_map(|found| {
         let start = found.start();
         match found.pattern().as_usize() {
             0 | 1 => Some(Place::Url(start)),
@@ -257,7 +282,10 @@ fn value_end(text: &[u8], start: usize, terminator: Option<(usize, u8)>) -> (usi
     (text.len(), true)
 }
 
-/// Whether a header's name stands in `line`, so that a value may follow.
-pub(super) fn names_header(line: &[u8]) -> bool {
-    places(line).any(|place| matches!(place, Place::Header(..)))
+/// Where the first header name in `line` begins.
+pub(super) fn first_name(line: &[u8]) -> Option<usize> {
+    places(line).find_map(|place| match place {
+        Place::Header(_, name) => Some(name.start),
+        _ => None,
+    })
 }

@@ -1,7 +1,6 @@
 //! Where text can be cut so that masking both sides alone hides the same as masking the whole.
 
 use super::bytes::{before, cut, is_blank};
-use super::detect::occurs;
 use super::escape::Escape;
 use super::index::Index;
 use super::lists::{self, Base};
@@ -16,11 +15,21 @@ const WIDEST: usize = 16;
 /// one is quiet depends on the text before it only.
 pub(super) fn last_cut(index: &Index, text: &[u8], from: usize) -> Option<usize> {
     let mut limit = text.len();
+    // The start of the line looked at last, and the first header name in it.
+    let (mut line, mut name) = (limit, usize::MAX);
     loop {
         let places = text.get(from..limit)?;
         let space = places.iter().rposition(|b| is_blank(*b) || *b == b'\n')?;
         let place = from + space + 1;
-        match unfinished(index, cut(text, 0, place)) {
+        if place <= line {
+            let head = cut(text, 0, place - 1);
+            line = head.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+            name = pattern::first_name(cut(text, line, limit)).map_or(usize::MAX, |i| line + i);
+        }
+        // After a header's name only its line's end ends the value.
+        let within = is_blank(before(text, place)) && (index.has_tiny() || name < place);
+        let start = if within { Some(line) } else { unfinished(index, cut(text, 0, place)) };
+        match start {
             None => return Some(place),
             Some(start) => limit = start.min(place - 1),
         }
@@ -30,12 +39,6 @@ pub(super) fn last_cut(index: &Index, text: &[u8], from: usize) -> Option<usize>
 /// If the end of `text` may be within something to hide: where that begins, at the earliest. No
 /// place after that start is quiet either.
 fn unfinished(index: &Index, text: &[u8]) -> Option<usize> {
-    if is_blank(before(text, text.len())) {
-        let line = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-        if index.has_tiny() || pattern::names_header(cut(text, line, text.len())) {
-            return Some(line);
-        }
-    }
     if index.is_empty() {
         return None;
     }
@@ -71,17 +74,16 @@ fn unfinished_escape(index: &Index, text: &[u8], shadow: &mut Shadow) -> Option<
     let from = spaces.map_or(0, |i| i + 1);
     let tail = cut(text, from, text.len());
     let mut twice = Shadow::default();
-    for escape in Escape::ALL.into_iter().filter(|escape| occurs(index, *escape, tail)) {
-        escape.decode(tail, |start, end| (from + start, from + end), shadow);
+    for escape in Escape::ALL.into_iter().filter(|escape| escape.occurs(index, tail)) {
+        escape.decode(tail, from, shadow);
         if let Some(start) = index.live(&shadow.bytes) {
             return Some(shadow.origin(start));
         }
-        for inner in escape.inner().iter().filter(|inner| occurs(index, **inner, &shadow.bytes)) {
-            let span = |start, end| {
-                let range = shadow.range(start, end);
-                (range.start, range.end)
-            };
-            inner.decode(&shadow.bytes, span, &mut twice);
+        for inner in escape.inner() {
+            if !inner.occurs(index, &shadow.bytes) {
+                continue;
+            }
+            inner.decode_again(shadow, &mut twice);
             if let Some(start) = index.live(&twice.bytes) {
                 return Some(twice.origin(start));
             }

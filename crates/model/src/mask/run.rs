@@ -194,35 +194,31 @@ pub(super) fn joined_tail(text: &[u8], reach: usize, out: &mut Shadow) -> bool {
 
 /// Calls `each` with every stretch of wrapped base64, joined.
 pub(super) fn joined(text: &[u8], out: &mut Shadow, mut each: impl FnMut(&Shadow)) {
-    let mut i = 0;
-    while let Some(found) = next_break(text, i) {
-        let (Some(after), start) = (line_break(text, found), run_start(text, found, i)) else {
-            return;
-        };
-        i = after;
-        if found - start < WRAPPED || !is_run(at(text, after)) {
+    // A line that is long enough has so many sampled places in a row.
+    const STEP: usize = 8;
+    let (mut i, mut seen, mut done) = (0, 0, 0);
+    while i < text.len() {
+        seen = if is_run(at(text, i)) { seen + 1 } else { 0 };
+        if seen < WRAPPED / STEP {
+            i += STEP;
             continue;
         }
+        let start = run_start(text, i, done);
         out.clear();
-        out.extend(cut(text, start, found), start);
+        let (mut line, mut broken) = (start, false);
         loop {
-            let end = i + cut(text, i, text.len()).iter().take_while(|b| is_run(**b)).count();
-            out.extend(cut(text, i, end), i);
-            let line = end - i;
-            i = end;
-            match line_break(text, end) {
-                Some(next) if line >= WRAPPED && is_run(at(text, next)) => i = next,
+            let end = line + cut(text, line, text.len()).iter().take_while(|b| is_run(**b)).count();
+            out.extend(cut(text, line, end), line);
+            done = end;
+            match line_break(text, end).filter(|_| end - line >= WRAPPED) {
+                Some(next) if is_run(at(text, next)) => (line, broken) = (next, true),
                 _ => break,
             }
         }
-        each(out);
+        if broken {
+            each(out);
+        }
+        i = done.next_multiple_of(STEP);
+        seen = 0;
     }
-}
-
-/// The next place from `i` where a line break begins.
-fn next_break(text: &[u8], i: usize) -> Option<usize> {
-    let rest = text.get(i..)?;
-    let lead = |b: &u8| matches!(b, b'\n' | b'\r' | b'\\' | b'%');
-    let mut places = rest.iter().enumerate().filter(|(_, b)| lead(b)).map(|(at, _)| i + at);
-    places.find(|place| line_break(text, *place).is_some())
 }

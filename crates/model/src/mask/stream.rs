@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::bytes::{before, cut};
-use super::cover::Cover;
+use super::cover::{Cover, Grows};
 use super::detect::{Carry, covers};
 use super::index::Index;
 use super::quiet::last_cut;
@@ -47,13 +47,14 @@ impl MaskStream {
     #[must_use]
     pub fn push(&mut self, mut piece: &[u8]) -> Vec<u8> {
         let index = self.masker.index();
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(piece.len());
         while !piece.is_empty() {
             let room = self.window.saturating_sub(self.held.len()).min(piece.len()).max(1);
             let (head, rest) = piece.split_at(room);
             self.held.extend_from_slice(head);
             piece = rest;
-            if let Some(place) = last_cut(&index, &self.held, self.tried) {
+            let place = last_cut(&index, &self.held, self.tried);
+            if let Some(place) = place.filter(|place| self.is_past_carry(*place)) {
                 self.release(&index, place, &mut out);
             } else if self.held.len() >= self.window {
                 self.force(&index, &mut out);
@@ -71,6 +72,12 @@ impl MaskStream {
         let end = self.held.len();
         self.release(&index, end, &mut out);
         out
+    }
+
+    /// Whether a cover that began before the held text ends before `place`.
+    fn is_past_carry(&self, place: usize) -> bool {
+        let rest = cut(&self.held, self.carry.covered, place);
+        !rest.is_empty() && (self.carry.grows != Grows::Line || rest.contains(&b'\n'))
     }
 
     /// Gives out the text before a quiet place.
@@ -136,4 +143,60 @@ pub(super) fn replace(
         }
     }
     out.extend_from_slice(cut(text, done, text.len()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::{Masker, Needles};
+
+    const VALUE: &str = "kwtest_8HlrwYMfvea9lkxwkkMxzwwM5hpA6eEfu";
+
+    fn masked(text: &str, window: usize, piece: usize) -> String {
+        let masker = Masker::new();
+        masker.learn(Arc::new(Needles::build(VALUE.as_bytes())), "kws1_a");
+        masker.learn(Arc::new(Needles::build(b"passw0rd")), "kws1_b");
+        let inner = Arc::clone(&masker.inner);
+        let mut stream = MaskStream::new(inner, Surface::Text, window);
+        let mut out: Vec<u8> =
+            text.as_bytes().chunks(piece).flat_map(|piece| stream.push(piece)).collect();
+        out.extend(stream.finish());
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Text without a place to cut is given out in parts that do not depend on the pieces.
+    #[test]
+    fn long_text_without_a_place_to_cut() {
+        let filler = "x1-".repeat(700);
+        let line = "{\"a\":\"b%20\\\"\"},".repeat(160);
+        let encoded = data_encoding::BASE64.encode(VALUE.as_bytes());
+        let check = |text: &str, expected: &str| {
+            for piece in [1, 7, 100, 1000, usize::MAX] {
+                let out = masked(text, 1024, piece.min(text.len()));
+                assert!(
+                    out == expected,
+                    "{piece} of {}...",
+                    &text[text.len().min(900)..text.len().min(1100)]
+                );
+            }
+        };
+        check(&filler, &filler);
+        check(&line, &line);
+        for before in (0..120).step_by(7) {
+            let before = &line[..1000 - before];
+            check(&format!("{before}{VALUE}{line}"), &format!("{before}***{line}"));
+            check(&format!("{before} {encoded} {line}"), &format!("{before} *** {line}"));
+            check(&format!("{before},passw0rd,{line}"), &format!("{before},***,{line}"));
+        }
+        // A run longer than the window is covered as far back as it is held, and to its end.
+        let shifted = data_encoding::BASE64URL_NOPAD.encode(format!("u{VALUE}").as_bytes());
+        for piece in [1, 100, 5000] {
+            let out = masked(&format!("{filler}{shifted}{filler} end"), 1024, piece);
+            let before = out.strip_suffix("*** end").unwrap();
+            assert!(filler.starts_with(before) && before.len() + 128 < filler.len(), "{out}");
+        }
+        // A header's value goes on to the end of its line.
+        let cookie = format!("Authorization: Hawk {}", "id=x, ".repeat(500));
+        check(&format!("{cookie}\nnext"), "Authorization: Hawk ***\nnext");
+    }
 }
