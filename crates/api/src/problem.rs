@@ -15,13 +15,13 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     errors: Vec<Fault>,
-    more: Map<String, Value>,
+    more: Option<Box<Map<String, Value>>>,
 }
 
 impl Problem {
     /// A problem of one of the listed codes.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), more: Map::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), more: None }
     }
 
     /// The one answer for whatever is not there or must not be seen.
@@ -55,7 +55,7 @@ impl Problem {
 
     /// Adds a member of its own to the problem.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(name.to_owned(), value.into());
+        self.more.get_or_insert_default().insert(name.to_owned(), value.into());
         self
     }
 
@@ -66,7 +66,8 @@ impl Problem {
 
     fn status_and_title(&self) -> (StatusCode, &'static str) {
         let found = PROBLEM_CODES.iter().find(|(code, ..)| *code == self.code);
-        let (status, title) = found.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
+        let (status, title) =
+            found.map_or((500, "Internal error"), |(_, status, title)| (*status, *title));
         (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), title)
     }
 }
@@ -84,8 +85,8 @@ impl IntoResponse for Problem {
                 "pointer": fault.pointer, "code": fault.code, "detail": fault.detail,
             })).collect::<Vec<_>>(),
         });
-        if let Some(members) = body.as_object_mut() {
-            members.extend(self.more);
+        if let (Some(members), Some(more)) = (body.as_object_mut(), self.more) {
+            members.extend(*more);
         }
         let mut response = (status, body.to_string()).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
@@ -119,9 +120,11 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { what } => {
                 Self::new("conflict", format!("another one has this {what} already"))
             }
-            StoreError::BadCursor => {
-                Self::fault("/cursor", "invalid_value", "the cursor is not one that a list gave out")
-            }
+            StoreError::BadCursor => Self::fault(
+                "/cursor",
+                "invalid_value",
+                "the cursor is not one that a list gave out",
+            ),
             StoreError::Unavailable(_) | StoreError::AuditUnavailable => {
                 tracing::error!(%error, "the database does not answer");
                 Self::new("unavailable", "the database does not answer; nothing was changed")

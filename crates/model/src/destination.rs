@@ -100,7 +100,9 @@ pub struct HostPattern {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyFault {
     /// Not a host entry.
-    #[error("a host is written `api.example.com`, `*.example.com`, `host:port` or `http://host:port`")]
+    #[error(
+        "a host is written `api.example.com`, `*.example.com`, `host:port` or `http://host:port`"
+    )]
     Host,
     /// A wildcard over a whole registry.
     #[error("a wildcard needs a registered domain after `*.`, such as `*.example.com`")]
@@ -189,11 +191,12 @@ pub fn canonical_host(text: &str) -> Option<String> {
 /// Second-level registries under which anybody may register a name; a wildcard over one is refused.
 const SHARED_SUFFIXES: &[&str] = &[
     "co.uk", "org.uk", "ac.uk", "gov.uk", "com.au", "net.au", "org.au", "co.nz", "co.jp", "ne.jp",
-    "or.jp", "co.kr", "co.in", "com.br", "com.cn", "com.mx", "com.tr", "com.tw", "com.sg", "com.hk",
-    "co.za", "github.io", "gitlab.io", "herokuapp.com", "pages.dev", "workers.dev", "vercel.app",
-    "netlify.app", "web.app", "firebaseapp.com", "azurewebsites.net", "cloudfront.net",
-    "amazonaws.com", "blogspot.com", "ngrok.io", "ngrok.app", "trycloudflare.com", "fly.dev",
-    "onrender.com", "appspot.com", "run.app", "azureedge.net", "s3.amazonaws.com",
+    "or.jp", "co.kr", "co.in", "com.br", "com.cn", "com.mx", "com.tr", "com.tw", "com.sg",
+    "com.hk", "co.za", "github.io", "gitlab.io", "herokuapp.com", "pages.dev", "workers.dev",
+    "vercel.app", "netlify.app", "web.app", "firebaseapp.com", "azurewebsites.net",
+    "cloudfront.net", "amazonaws.com", "blogspot.com", "ngrok.io", "ngrok.app",
+    "trycloudflare.com", "fly.dev", "onrender.com", "appspot.com", "run.app", "azureedge.net",
+    "s3.amazonaws.com",
 ];
 
 fn is_registrable(host: &str) -> bool {
@@ -262,7 +265,7 @@ impl EgressPolicy {
         paths: &[String],
         places: &[Place],
     ) -> Result<Self, (&'static str, usize, PolicyFault)> {
-        let hosts = each("hosts", hosts, |text| HostPattern::parse(text))?;
+        let hosts = each("hosts", hosts, HostPattern::parse)?;
         let methods = each("methods", methods, |text| {
             let valid = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase());
             valid.then(|| text.to_owned()).ok_or(PolicyFault::Method)
@@ -327,7 +330,8 @@ impl EgressPolicy {
             || (!other.hosts.is_empty()
                 && other.hosts.iter().all(|new| self.hosts.iter().any(|old| old.covers(new))));
         // An unbound credential goes over https only; binding one to plain http widens.
-        let plain = self.hosts.is_empty() && other.hosts.iter().any(|new| new.scheme == Scheme::Http);
+        let plain =
+            self.hosts.is_empty() && other.hosts.iter().any(|new| new.scheme == Scheme::Http);
         let methods = self.methods.is_empty()
             || (!other.methods.is_empty()
                 && other.methods.iter().all(|new| self.methods.contains(new)));
@@ -415,8 +419,10 @@ mod tests {
 
     #[test]
     fn entries_that_say_nothing_sensible_are_refused() {
-        for entry in ["", "*", "*.com", "*.co.uk", "ftp://x.org", "a b", "x.org/p", "*.1.2.3.4", "h:0",
-            "user@x.org", "a.*.org", "https://"] {
+        for entry in [
+            "", "*", "*.com", "*.co.uk", "ftp://x.org", "a b", "x.org/p", "*.1.2.3.4", "h:0",
+            "user@x.org", "a.*.org", "https://",
+        ] {
             assert!(HostPattern::parse(entry).is_err(), "{entry}");
         }
         for path in ["api", "/a/../b", "/a%2Fb", "/a\\b", "/a?b"] {
@@ -429,7 +435,8 @@ mod tests {
     #[test]
     fn method_path_and_place_are_held_too() {
         let bound = policy(&["x.org"], &["POST"], &["/api/*", "/one"], &[Place::Header]);
-        let admits = |url: &str, method: &str, place| bound.admits(&to(url, method), &[place], false);
+        let admits =
+            |url: &str, method: &str, place| bound.admits(&to(url, method), &[place], false);
         assert_eq!(admits("https://x.org/api/v1", "POST", Place::Header), Ok(()));
         assert_eq!(admits("https://x.org/one", "POST", Place::Header), Ok(()));
         assert_eq!(admits("https://x.org/one/two", "POST", Place::Header), Err(Outside::Path));
@@ -451,7 +458,9 @@ mod tests {
     #[test]
     fn narrowing_is_told_from_widening() {
         let wide = policy(&["*.x.org"], &[], &["/api/*"], &[]);
-        let check = |other: EgressPolicy, narrows: bool| assert_eq!(wide.covers(&other), narrows, "{other:?}");
+        let check = |other: EgressPolicy, narrows: bool| {
+            assert_eq!(wide.covers(&other), narrows, "{other:?}")
+        };
         check(wide.clone(), true);
         check(policy(&["a.x.org"], &["GET"], &["/api/v1/*"], &[Place::Header]), true);
         check(policy(&["*.a.x.org"], &[], &["/api/one"], &[]), true);

@@ -167,7 +167,7 @@ fn payload(claims: &str, now: i64, expires_in: u64) -> Result<String, DeriveErro
     let expires = now.saturating_add(i64::try_from(expires_in).unwrap_or(0));
     claims.entry("iat").or_insert(now.into());
     let exp = claims.entry("exp").or_insert(expires.into());
-    if !exp.as_i64().is_some_and(|exp| exp <= latest) {
+    if exp.as_i64().is_none_or(|exp| exp > latest) {
         return Err(DeriveError::Validity);
     }
     Ok(serde_json::Value::Object(claims).to_string())
