@@ -103,6 +103,8 @@ impl FromRequestParts<Api> for InWorkspace {
         let named = named.ok_or_else(Problem::not_found)?.to_owned();
         let found = api.store().read(move |tx| match WorkspaceId::parse(&named) {
             Ok(id) => tx.workspace(id),
+            // Nothing else is a slug, and PostgreSQL takes no NUL.
+            Err(_) if named.contains('\0') => Ok(None),
             Err(_) => tx.workspace_by_slug(&named),
         });
         let workspace = found.await?.ok_or_else(Problem::not_found)?;

@@ -1,13 +1,18 @@
 //! Lists: `?limit=&cursor=` and filters in, `{"items","next_cursor"}` out.
 
 use crate::problem::Problem;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use http::request::Parts;
 use keyward_model::json::Fault;
 use keyward_store::{Page, Paged};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
@@ -29,10 +34,22 @@ impl<T> ListOf<T> {
     }
 }
 
+/// Refuses every query parameter, for operations that know none.
+pub(crate) async fn no_query(
+    query: Query,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    query.done()?;
+    Ok(next.run(request).await)
+}
+
 /// The parameters of a request's query, each taken once by whoever knows it.
 pub(crate) struct Query {
     params: BTreeMap<String, String>,
     faults: Vec<Fault>,
+    /// What is no number where one belongs: that request cannot be read.
+    unreadable: Option<Problem>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
@@ -49,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
                 faults.push(Fault::new("", "duplicate", "a query parameter is given twice"));
             }
         }
-        Ok(Self { params, faults })
+        Ok(Self { params, faults, unreadable: None })
     }
 }
 
@@ -75,16 +92,36 @@ impl Query {
         value
     }
 
+    /// A parameter that must be a whole number of that range.
+    pub(crate) fn number<N: FromStr + PartialOrd + Display>(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<N>,
+    ) -> Option<N> {
+        let is_number = self.params.get(name).is_none_or(|text| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if !is_number {
+            self.params.remove(name);
+            let detail = format!("`{name}` must be a whole number");
+            self.unreadable = Some(Problem::new("invalid_request", detail));
+        }
+        let expected = format!("a number from {} to {}", range.start(), range.end());
+        self.read(name, &expected, |text| text.parse().ok().filter(|n| range.contains(n)))
+    }
+
     /// `limit` and `cursor`.
     pub(crate) fn page(&mut self) -> Page {
-        let expected = format!("a number from 1 to {MAX_LIMIT}");
-        let in_range = |text: &str| text.parse().ok().filter(|n| (1..=MAX_LIMIT).contains(n));
-        let limit = self.read("limit", &expected, in_range);
+        let limit = self.number("limit", 1..=MAX_LIMIT);
         Page { limit: limit.unwrap_or(DEFAULT_LIMIT), after: self.text("cursor") }
     }
 
     /// Whether everything was known and right.
     pub(crate) fn done(mut self) -> Result<(), Problem> {
+        if let Some(unreadable) = self.unreadable {
+            return Err(unreadable);
+        }
         for _ in self.params.keys() {
             let detail = "there is no such query parameter here";
             self.faults.push(Fault::new("", "unknown_member", detail));

@@ -52,7 +52,8 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         "responses": responses(operation, generator),
         "security": if operation.access == Access::Public { json!([]) } else { json!([{"token": []}]) },
     });
-    if let (Some((media_type, schema)), Some(members)) = (&operation.body, described.as_object_mut())
+    if let (Some((media_type, schema)), Some(members)) =
+        (&operation.body, described.as_object_mut())
     {
         let content = json!({ *media_type: { "schema": schema(generator) } });
         members.insert("requestBody".into(), json!({ "required": true, "content": content }));
@@ -98,7 +99,7 @@ fn responses(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
 /// The codes of an operation: its own, and those of all operations like it.
 fn problem_codes(operation: &Operation) -> Vec<&'static str> {
     let mut codes = operation.problems.to_vec();
-    codes.extend(["invalid_request", "internal", "unavailable"]);
+    codes.extend(["invalid_request", "validation_failed", "internal", "unavailable"]);
     if operation.access != Access::Public {
         codes.push("unauthenticated");
     }
@@ -106,10 +107,7 @@ fn problem_codes(operation: &Operation) -> Vec<&'static str> {
         codes.extend(["forbidden", "not_found"]);
     }
     if operation.body.is_some() {
-        codes.extend(["invalid_json", "payload_too_large", "unsupported_media_type", "validation_failed"]);
-    }
-    if !operation.query.is_empty() {
-        codes.push("validation_failed");
+        codes.extend(["invalid_json", "payload_too_large", "unsupported_media_type"]);
     }
     codes
 }

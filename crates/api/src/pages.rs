@@ -8,6 +8,7 @@ mod problems;
 
 use crate::problem::Problem;
 use crate::router::Api;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use html::escape;
@@ -36,9 +37,10 @@ pub(crate) async fn ready(State(api): State<Api>) -> Response {
 
 /// `GET /problems/{code}`: the page of a problem's or step error's code.
 pub(crate) async fn problem(
-    Path(code): Path<String>,
+    code: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Path(code) = code.map_err(|_| Problem::not_found())?;
     let (code, text) = problems::find(&code).ok_or_else(Problem::not_found)?;
     if wants_markdown(&headers) {
         let kind = HeaderValue::from_static("text/markdown; charset=utf-8");
@@ -116,7 +118,7 @@ mod tests {
 
     #[tokio::test]
     async fn pages_load_nothing_from_elsewhere_and_hold_no_inline_code() {
-        let problem = problem(Path("conflict".into()), HeaderMap::new()).await.expect("a page");
+        let problem = problem(Ok(Path("conflict".into())), HeaderMap::new()).await.expect("a page");
         for response in [problem, docs().await, set_up().await] {
             let csp = response.headers().get(header::CONTENT_SECURITY_POLICY).expect("a policy");
             assert!(csp.to_str().expect("text").starts_with("default-src 'none';"));
@@ -136,7 +138,7 @@ mod tests {
             if let Some(accept) = accept {
                 headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
             }
-            let response = problem(Path("not_found".into()), headers).await.expect("a page");
+            let response = problem(Ok(Path("not_found".into())), headers).await.expect("a page");
             let found = response.headers().get(header::CONTENT_TYPE).expect("a type").to_str();
             assert_eq!(found.expect("text").split(';').next(), Some(kind), "{accept:?}");
         };
@@ -144,7 +146,7 @@ mod tests {
         check(Some("*/*"), "text/html").await;
         check(Some("text/html,text/markdown"), "text/html").await;
         check(Some("text/markdown"), "text/markdown").await;
-        let unknown = problem(Path("../secret".into()), HeaderMap::new()).await;
+        let unknown = problem(Ok(Path("../secret".into())), HeaderMap::new()).await;
         assert_eq!(unknown.err().map(|problem| problem.code()), Some("not_found"));
     }
 }

@@ -3,11 +3,11 @@
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::{
-    audit, credentials, hooks, idempotency, metrics, openapi, pages, runs, setup, tokens,
+    audit, credentials, hooks, idempotency, list, metrics, openapi, pages, runs, setup, tokens,
     workflows, workspaces,
 };
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::{any, get};
 use http::{HeaderName, HeaderValue};
@@ -82,7 +82,11 @@ pub fn router(api: Api) -> Router {
         .route("/api/docs", get(pages::docs))
         .route("/api/workflow.schema.json", get(workflows::schema));
     for operation in operations() {
-        router = router.route(operation.path, operation.handler);
+        let handler = match operation.query.is_empty() {
+            true => operation.handler.route_layer(from_fn(list::no_query)),
+            false => operation.handler,
+        };
+        router = router.route(operation.path, handler);
     }
     router
         .method_not_allowed_fallback(|| async {

@@ -70,11 +70,13 @@ pub enum Faults {
     Rules(Vec<Fault>),
 }
 
-/// Adds a member or index to a JSON pointer. A name that is no plain word is left out, and the
-/// pointer then names what holds it: a mistaken key can be a pasted secret.
+/// Adds a member or index to a JSON pointer. A name that is no plain word, or that is long and has
+/// digits as tokens do, is left out, and the pointer then names what holds it: a mistaken key can
+/// be a pasted secret.
 pub fn child(pointer: &str, name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.$/~".contains(c);
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+    let most = if name.contains(|c: char| c.is_ascii_digit()) { 20 } else { 64 };
+    if name.is_empty() || name.len() > most || !name.chars().all(plain) {
         return pointer.to_owned();
     }
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
@@ -280,6 +282,9 @@ mod tests {
     fn pointers_are_escaped_and_leave_out_odd_names() {
         assert_eq!(child("/a", "b/c~d"), "/a/b~1c~0d");
         assert_eq!(child("/a", "has space"), "/a");
+        assert_eq!(child("/a", &"x".repeat(64)), format!("/a/{}", "x".repeat(64)));
         assert_eq!(child("/a", &"x".repeat(65)), "/a");
+        assert_eq!(child("/a", "x-amz-content-sha256"), "/a/x-amz-content-sha256");
+        assert_eq!(child("/a", "sk_test_4eC39HqLyjWDar"), "/a");
     }
 }

@@ -155,8 +155,6 @@ fn plain_text(text: &str) -> Option<String> {
 }
 
 fn days_ago(query: &mut Query, name: &str, now: Timestamp) -> Option<Timestamp> {
-    let days = query.read(name, "a number of days from 0 to 36500", |text| {
-        text.parse::<i64>().ok().filter(|days| (0..=MAX_DAYS).contains(days))
-    })?;
+    let days = query.number(name, 0..=MAX_DAYS)?;
     Some(now.plus_millis(-days * DAY_MILLIS))
 }

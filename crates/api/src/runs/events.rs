@@ -41,12 +41,10 @@ async fn handle(
     scope.may(Ability::ReadRuns)?;
     let (run, steps) = super::find(&api, &scope, &id).await?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let from = match last {
-        None => 0,
-        Some(text) => 1 + text.parse::<usize>().map_err(|_| {
-            Problem::new("invalid_request", "Last-Event-ID is not one that this stream gave out")
-        })?,
-    };
+    let from = last.map_or(Some(0), |id| id.parse::<usize>().ok()?.checked_add(1));
+    let from = from.ok_or_else(|| {
+        Problem::new("invalid_request", "Last-Event-ID is not one that this stream gave out")
+    })?;
     let events = match api.engine().live().get(run.id) {
         Some(live) => follow_live(live, from).boxed(),
         None => follow_stored(api, scope, run, steps, from).boxed(),
@@ -85,12 +83,8 @@ fn follow_stored(
             None => return None,
         };
         let all = stored_events(&run, &steps);
-        let batch: Vec<Event> = all
-            .iter()
-            .enumerate()
-            .skip(position)
-            .map(|(at, one)| event(at, one))
-            .collect();
+        let batch: Vec<Event> =
+            all.iter().enumerate().skip(position).map(|(at, one)| event(at, one)).collect();
         let position = position.max(all.len());
         if run.status.is_final() {
             return Some((stream::iter(batch), None));
@@ -104,7 +98,8 @@ fn follow_stored(
 
 fn stored_events(run: &Run, steps: &[Step]) -> Vec<LiveEvent> {
     let mut events = Vec::new();
-    let mut push = |kind, data: Value| events.push(LiveEvent { kind, data: data.to_string().into() });
+    let mut push =
+        |kind, data: Value| events.push(LiveEvent { kind, data: data.to_string().into() });
     for step in steps {
         let logs: Vec<Value> = match run.no_store {
             true => Vec::new(),
