@@ -6,6 +6,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod bad_input;
 mod hostile_code;
 mod server;
 mod walkthrough;
