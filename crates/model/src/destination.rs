@@ -459,7 +459,7 @@ mod tests {
     fn narrowing_is_told_from_widening() {
         let wide = policy(&["*.x.org"], &[], &["/api/*"], &[]);
         let check = |other: EgressPolicy, narrows: bool| {
-            assert_eq!(wide.covers(&other), narrows, "{other:?}")
+            assert_eq!(wide.covers(&other), narrows, "{other:?}");
         };
         check(wide.clone(), true);
         check(policy(&["a.x.org"], &["GET"], &["/api/v1/*"], &[Place::Header]), true);

@@ -204,7 +204,7 @@ mod tests {
     fn whole_damaged_unknown_and_clean() {
         let (known, placeholder) = known();
         let check = |text: &str, expected: &[Found]| {
-            assert_eq!(known.search(text.as_bytes()), expected, "{text}")
+            assert_eq!(known.search(text.as_bytes()), expected, "{text}");
         };
         let (whole, upper) = (format!("Bearer {placeholder}!"), placeholder.to_uppercase());
         check(&whole, &[Found::Whole { at: 7, number: 3 }]);

@@ -41,5 +41,5 @@ async fn handle(
         return Err(ended());
     }
     let (run, steps) = super::find(&api, &scope, &id).await?;
-    Ok(Json(view(run, steps)))
+    Ok(Json(view(&run, steps)))
 }

@@ -110,9 +110,12 @@ fn stored_events(run: &Run, steps: &[Step]) -> Vec<LiveEvent> {
             if !skipped {
                 push("step", summary(step, attempt, "running", None));
             }
-            for line in logs.iter().filter(|line| line["attempt"] == attempt) {
+            let of_attempt = |line: &&Value| line.get("attempt") == Some(&Value::from(attempt));
+            for line in logs.iter().filter(of_attempt) {
                 let mut line = line.clone();
-                line["step"] = step.step.clone().into();
+                if let Some(members) = line.as_object_mut() {
+                    members.insert("step".into(), step.step.clone().into());
+                }
                 push("log", line);
             }
             let is_last = attempt == step.attempt;

@@ -29,5 +29,5 @@ async fn handle(
 ) -> Result<Json<RunView>, Problem> {
     scope.may(Ability::ReadRuns)?;
     let (run, steps) = super::find(&api, &scope, &id).await?;
-    Ok(Json(view(run, steps)))
+    Ok(Json(view(&run, steps)))
 }

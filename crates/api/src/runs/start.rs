@@ -81,7 +81,7 @@ async fn wait(api: &Api, scope: &InWorkspace, accepted: Accepted) -> Result<Resp
         return Ok(under_way(&Accepted { run, ended }));
     }
     let (run, steps) = super::find(api, scope, &run.to_string()).await?;
-    Ok(Json(view(run, steps)).into_response())
+    Ok(Json(view(&run, steps)).into_response())
 }
 
 /// 202 with the run's id.

@@ -83,7 +83,7 @@ pub(crate) fn show_seals(text: &str, seals: &Seals) -> String {
 }
 
 /// Shows a run.
-pub(crate) fn view(run: Run, steps: Vec<Step>) -> RunView {
+pub(crate) fn view(run: &Run, steps: Vec<Step>) -> RunView {
     let seals: Seals = steps
         .iter()
         .filter_map(|step| serde_json::from_str::<Seals>(&step.seals).ok())
@@ -99,7 +99,7 @@ pub(crate) fn view(run: Run, steps: Vec<Step>) -> RunView {
         finished_at,
         stored,
         retry_of,
-    } = summary(&run, &seals);
+    } = summary(run, &seals);
     RunView {
         id,
         workflow_id,
