@@ -154,7 +154,7 @@ pub(crate) fn segment(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(byte.into())
+                out.push(byte.into());
             }
             byte => {
                 let _ = write!(out, "%{byte:02X}");
@@ -202,7 +202,7 @@ fn describe(problem: &Value) -> String {
 }
 
 /// Items as the API's lists wrap them.
-pub(crate) fn list_of(items: Vec<Value>) -> Value {
+pub(crate) fn list_of(items: &[Value]) -> Value {
     json!({ "items": items, "next_cursor": null })
 }
 

@@ -295,7 +295,7 @@ async fn show_list(list: &List, client: &Client) -> anyhow::Result<()> {
         filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let items = client.all("/credentials", &query).await?;
     if client.json {
-        table::print_json(&list_of(items));
+        table::print_json(&list_of(&items));
         return Ok(());
     }
     let columns = [

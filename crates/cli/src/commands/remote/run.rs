@@ -107,7 +107,7 @@ async fn list(filter: List, client: &Client) -> anyhow::Result<()> {
     let most = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let items = client.first("/runs", &query, most).await?;
     if client.json {
-        table::print_json(&list_of(items));
+        table::print_json(&list_of(&items));
         return Ok(());
     }
     let columns = [

@@ -10,7 +10,7 @@ pub(crate) fn plain(text: &str) -> String {
         match character {
             // Also the marks that turn the direction of text around.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                out.extend(character.escape_unicode())
+                out.extend(character.escape_unicode());
             }
             character if character.is_control() => out.extend(character.escape_default()),
             character => out.push(character),

@@ -44,7 +44,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
         Command::List => {
             let items = client.all("/tokens", &[]).await?;
             if client.json {
-                table::print_json(&list_of(items));
+                table::print_json(&list_of(&items));
                 return Ok(());
             }
             let columns = [

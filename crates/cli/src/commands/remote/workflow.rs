@@ -162,7 +162,7 @@ async fn export(workflow: &str, client: &Client) -> anyhow::Result<()> {
 async fn list(client: &Client) -> anyhow::Result<()> {
     let items = client.all("/workflows", &[]).await?;
     if client.json {
-        table::print_json(&list_of(items));
+        table::print_json(&list_of(&items));
         return Ok(());
     }
     let columns = [
