@@ -1,4 +1,9 @@
 //! Runs the masking vectors: what must be hidden, what must stay, however the text is cut.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test helper that fails is a failed test"
+)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,9 @@
 //! Every encoding that must be recognised, around random strong values, however the text is cut.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test helper that fails is a failed test"
+)]
 
 use std::fmt::Write as _;
 use std::io::Write as _;

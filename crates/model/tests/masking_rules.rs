@@ -1,4 +1,9 @@
 //! The rules beside the encodings: strength, parts, patterns, outputs, guesses, clean text.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test helper that fails is a failed test"
+)]
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -200,11 +205,14 @@ fn what_code_sees() {
     check(b"\x80\x81", b"\x80\x81");
 }
 
+/// Writes what is printed of a guess.
+type Form = fn(&[u8]) -> String;
+
 /// A guess that goes one character further looks the same, right or wrong, but where it completes
 /// a block: then at least 60 bits were right at once.
 #[test]
 fn guesses_tell_nothing() {
-    let forms: [(&str, fn(&[u8]) -> String); 5] = [
+    let forms: [(&str, Form); 5] = [
         ("raw", |v| String::from_utf8_lossy(v).into_owned()),
         ("percent", |v| v.iter().map(|b| format!("%{b:02x}")).collect()),
         ("base64", |v| data_encoding::BASE64.encode(v)),
