@@ -5,8 +5,11 @@
     clippy::indexing_slicing,
     reason = "a test says what it expects by failing"
 )]
+#![expect(unreachable_pub, reason = "the harness is shared by the modules of this one program")]
 
 mod bad_input;
+mod credentials;
 mod hostile_code;
+mod scene;
 mod server;
 mod walkthrough;
