@@ -14,8 +14,8 @@ use keyward_model::policy::{Ability, StepContext, may};
 use keyward_model::run::{self, NewStep, Next, Progress, RunEnd, RunStatus, StepStatus};
 use keyward_model::template::Context;
 use keyward_model::workflow::{Step, StepKind};
-use keyward_store::{Owned, RunTx, StoreError};
-use keyward_vault::{RunVault, StepFailure};
+use keyward_store::{Owned, RunTx, StoreError, Use};
+use keyward_vault::{RunVault, StepFailure, UsedCredential};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl Engine {
                 Next::Interrupt { position, attempt } => {
                     let step = drive.step(position)?;
                     let record = interrupted(step, position, attempt, self.vault().now());
-                    self.store_step(drive, &mut state, record).await?;
+                    self.store_step(drive, &mut state, record, &[]).await?;
                 }
                 Next::Done(status) => return self.finish(drive, &state, status).await,
             }
@@ -167,7 +167,7 @@ impl Engine {
             Ok(true) => {}
             Ok(false) => {
                 let record = skipped(step, position, started_at);
-                return self.store_step(drive, state, record).await;
+                return self.store_step(drive, state, record, &[]).await;
             }
             Err(failure) => {
                 let failed = Failed {
@@ -175,7 +175,7 @@ impl Engine {
                     message: state.vault.masker().text(&failure.message),
                 };
                 let record = failed_record(step, position, attempt, started_at, failed);
-                return self.store_step(drive, state, record).await;
+                return self.store_step(drive, state, record, &[]).await;
             }
         }
         state.live.push("step", started(step, attempt, started_at));
@@ -186,8 +186,9 @@ impl Engine {
         let (result, used) = self.execute(drive, state, step, (attempt, log_left)).await?;
         let now = self.vault().now();
         let logs = state.logs(earlier.as_ref(), &result);
-        let record = record(step, position, attempt, (started_at, now), result, used, logs);
-        self.store_step(drive, state, record).await
+        let shown = serde_json::to_string(&used).unwrap_or_else(|_| "[]".into());
+        let record = record(step, position, attempt, (started_at, now), result, shown, logs);
+        self.store_step(drive, state, record, &used).await
     }
 
     /// Executes one attempt; ends early where the run is cancelled.
@@ -197,7 +198,7 @@ impl Engine {
         state: &State,
         step: &Step,
         (attempt, log_left): (u32, usize),
-    ) -> Result<(StepResult, String), EngineError> {
+    ) -> Result<(StepResult, Vec<UsedCredential>), EngineError> {
         let declared = drive.compiled.declared_keys(step);
         let vault = state.vault.step(drive.context(step.id.as_str()), &declared).await?;
         let default = match step.kind {
@@ -232,8 +233,7 @@ impl Engine {
             result = working => result,
             () = state.live.cancelled() => return Err(StoreError::LostRun.into()),
         };
-        let used = serde_json::to_string(&vault.used()).unwrap_or_else(|_| "[]".into());
-        Ok((result, used))
+        Ok((result, vault.used()))
     }
 
     async fn store_start(
@@ -258,12 +258,14 @@ impl Engine {
         drive: &Drive,
         state: &mut State,
         record: NewStep,
+        used: &[UsedCredential],
     ) -> Result<(), EngineError> {
         let position = usize::try_from(record.position).unwrap_or(usize::MAX);
         state.records.truncate(position);
         state.records.push(record.clone());
         state.note_output(&record);
-        state.live.push("step", finished(&record));
+        let event = finished(&record);
+        let uses = uses(drive, &record, used);
         let end = match run::next(drive.compiled.rules(), &state.progress()) {
             Next::Done(status) => Some(state.end(status, self.vault().now())),
             _ => None,
@@ -273,6 +275,7 @@ impl Engine {
         let owned = drive.owned;
         let store = move |tx: &mut RunTx<'_>| {
             tx.put_step(&owned, &record)?;
+            uses.iter().try_for_each(|counted| tx.count_use(counted))?;
             if let Some(unsaved) = &unsaved {
                 tx.set_run_key(&owned, &unsaved.wrapped_key)?;
                 unsaved.secrets.iter().try_for_each(|secret| tx.put_run_secret(&owned, secret))?;
@@ -283,7 +286,9 @@ impl Engine {
                 (None, None) => Ok(()),
             }
         };
-        Ok(self.vault().store().record(store).await?)
+        self.vault().store().record(store).await?;
+        state.live.push("step", event);
+        Ok(())
     }
 
     async fn finish(
@@ -515,6 +520,19 @@ fn record(
         }
     }
     record
+}
+
+/// What the credentials' statistics count of an attempt.
+fn uses(drive: &Drive, record: &NewStep, used: &[UsedCredential]) -> Vec<Use> {
+    let failed = record.error_code.is_some();
+    let counted = used.iter().map(|used| Use {
+        workspace: drive.owned.workspace,
+        credential: used.credential_id,
+        workflow: drive.workflow,
+        at: record.finished_at.unwrap_or(record.started_at),
+        failed,
+    });
+    counted.collect()
 }
 
 /// Whether another attempt can come out differently.
