@@ -38,6 +38,7 @@ pub(crate) struct Child {
     pub(crate) stream: UnixStream,
     pub(crate) process: OwnedFd,
     zygote: Arc<Zygote>,
+    pool: Weak<Pool>,
     #[cfg(test)]
     played: Option<(tokio::process::Child, UnixStream)>,
 }
@@ -54,6 +55,14 @@ impl Child {
         let info = std::fs::read_to_string(path).ok()?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
         pid.trim().parse().ok()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.step_ended();
+        }
     }
 }
 
@@ -172,15 +181,25 @@ impl Pool {
         }
     }
 
-    /// Notes that a waiting process is gone, asks for another, and counts the step if it was taken.
+    /// Notes that a waiting process is gone, and counts the step if it was taken. While enough wait,
+    /// the next is asked for when the step has ended: forking would only take processor time from it.
     fn replace(&self, taken: bool) {
         let mut supply = lock(&self.supply);
         *supply = supply.saturating_sub(1);
         let Some(zygote) = lock(&self.current).clone() else { return };
-        self.top_up(&mut supply, &zygote);
+        if *supply <= self.options.waiting / 2 {
+            self.top_up(&mut supply, &zygote);
+        }
         if taken && zygote.steps.fetch_add(1, Ordering::Relaxed) + 1 == STEPS_PER_ZYGOTE {
             // The supervisor lives as long as the pool; without it nothing is left to renew.
             let _ = self.notices.send(Notice::Worn);
+        }
+    }
+
+    fn step_ended(&self) {
+        let mut supply = lock(&self.supply);
+        if let Some(zygote) = lock(&self.current).clone() {
+            self.top_up(&mut supply, &zygote);
         }
     }
 
@@ -232,6 +251,7 @@ async fn read_children(zygote: Weak<Zygote>, pool: Weak<Pool>) {
             stream,
             process,
             zygote,
+            pool: Arc::downgrade(&pool),
             #[cfg(test)]
             played: None,
         });
@@ -372,8 +392,13 @@ pub(crate) fn test_child() -> (StdStream, Child) {
     let stream = UnixStream::from_std(stream).expect("a runtime");
     let pid = process.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
     let fd = descriptors::pidfd_open(pid).expect("a descriptor");
-    let child =
-        Child { stream, process: fd, zygote: Arc::new(zygote), played: Some((process, other)) };
+    let child = Child {
+        stream,
+        process: fd,
+        zygote: Arc::new(zygote),
+        pool: Weak::new(),
+        played: Some((process, other)),
+    };
     (step, child)
 }
 

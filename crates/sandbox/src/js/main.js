@@ -58,9 +58,10 @@
     }
   };
 
+  // Where not even the error can be made whole, it has another message, or is null.
   const isOutOfMemory = (error) => {
     try {
-      return host.wasRefusedMemory() && (error === null || (error instanceof InternalError && error.message === 'out of memory'));
+      return host.wasRefusedMemory() && (error === null || error instanceof InternalError);
     } catch {
       return false;
     }
@@ -70,7 +71,11 @@
     const outOfMemory = isOutOfMemory(error);
     host.relax();
     const { code, message, key, line } = shared.describe(error);
-    host.fail(outOfMemory ? 'memory_limit' : shared.text(code), outOfMemory && error === null ? 'the code used all of its memory' : shared.text(message), key === undefined ? undefined : shared.text(key), line);
+    if (outOfMemory) {
+      const place = line === undefined ? '' : ` (line ${line})`;
+      return host.fail('memory_limit', `the code used all of its memory${place}`, undefined, line);
+    }
+    return host.fail(shared.text(code), shared.text(message), key === undefined ? undefined : shared.text(key), line);
   };
 
   const toJson = (value) => {
