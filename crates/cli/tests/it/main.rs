@@ -11,5 +11,6 @@ mod bad_input;
 mod credentials;
 mod hostile_code;
 mod scene;
+mod crash;
 mod server;
 mod walkthrough;

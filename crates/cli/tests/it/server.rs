@@ -104,6 +104,27 @@ impl Server {
         server
     }
 
+    /// Starts a second node: the same database and root key, a data directory of its own.
+    pub fn beside(&self, test: &str) -> Self {
+        let evidence = Evidence::of(test);
+        let key = self.data.join("keys/root.key").to_string_lossy().into_owned();
+        let mut environment = self.environment.clone();
+        environment.push(("KEYWARD_ROOT_KEY_FILE".to_owned(), key));
+        let mut node = Self {
+            data: evidence.folder().join("data"),
+            evidence,
+            backend: self.backend,
+            url: String::new(),
+            token: self.token.clone(),
+            database_url: self.database_url.clone(),
+            environment,
+            private: tempfile::tempdir().expect("a private folder"),
+            child: None,
+        };
+        node.spawn();
+        node
+    }
+
     /// A command with this server's data directory, database and environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(KEYWARD);
@@ -118,7 +139,8 @@ impl Server {
 
     /// Runs a command to its end; gives its success and what it printed, which is kept.
     pub fn run(&self, arguments: &[&str]) -> (bool, String, String) {
-        let output = self.command(arguments).stdin(Stdio::null()).output().expect("the binary runs");
+        let output =
+            self.command(arguments).stdin(Stdio::null()).output().expect("the binary runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         self.evidence.keep("commands.out", &output.stdout);
         self.evidence.keep("commands.err", &output.stderr);
@@ -148,7 +170,11 @@ impl Server {
     pub fn spawn(&mut self) {
         let folder = self.evidence.folder();
         let open = |name: &str| {
-            File::options().create(true).append(true).open(folder.join(name)).expect("an output file")
+            File::options()
+                .create(true)
+                .append(true)
+                .open(folder.join(name))
+                .expect("an output file")
         };
         let printed = folder.join("serve.out");
         let before = fs::read_to_string(&printed).unwrap_or_default().len();
@@ -163,7 +189,8 @@ impl Server {
         let start = Instant::now();
         loop {
             let text = fs::read_to_string(&printed).unwrap_or_default();
-            let line = text[before..].lines().find_map(|line| line.strip_prefix("keyward listening on "));
+            let line =
+                text[before..].lines().find_map(|line| line.strip_prefix("keyward listening on "));
             if let Some(url) = line.filter(|_| text.ends_with('\n')) {
                 self.url = url.to_owned();
                 return;
@@ -225,7 +252,8 @@ impl Server {
     pub fn call_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
         let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let authorization = format!("Bearer {token}");
-        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         self.send(method, path, &headers, &bytes)
     }
 
@@ -239,7 +267,12 @@ impl Server {
 
     /// Sends JSON to a hook.
     pub fn hook(&self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, &[("Content-Type", "application/json")], body.to_string().as_bytes())
+        self.send(
+            "POST",
+            path,
+            &[("Content-Type", "application/json")],
+            body.to_string().as_bytes(),
+        )
     }
 
     /// The run that a hook's answer names, once it has ended.
@@ -262,13 +295,7 @@ impl Server {
     }
 
     /// Any request; the answer is kept as evidence.
-    pub fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Answer {
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let answer = self.send_unkept(method, path, headers, body);
         self.evidence.keep("answers", format!("{:?}\n{}\n", answer.headers, answer.body));
         answer
@@ -282,20 +309,32 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
+        self.try_send(method, path, headers, body).expect("a connection")
+    }
+
+    /// The same to a server that may be gone; the answer's status is 0 where none came.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
         let address = self.url.strip_prefix("http://").expect("a plain URL");
-        let mut stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(90)))?;
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        stream.write_all(head.as_bytes()).expect("the request's head");
+        stream.write_all(head.as_bytes())?;
         // A server that refuses a large body may close before it has read all of it.
         let _ = stream.write_all(body);
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes);
-        parse(&bytes)
+        Ok(parse(&bytes))
     }
 }
 
@@ -321,7 +360,8 @@ fn parse(bytes: &[u8]) -> Answer {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let chunked =
+        headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if chunked { unchunk(body) } else { body.to_vec() };
     Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
 }
