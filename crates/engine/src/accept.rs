@@ -1,14 +1,16 @@
 //! The one door for events: HTTP triggers, manual runs and retries all become runs here.
 
+use crate::no_store::context;
 use crate::runner::{Drive, Ended};
 use crate::{Engine, EngineError};
 use keyward_model::actor::Actor;
 use keyward_model::audit::Event as AuditEvent;
 use keyward_model::id::{MemberId, RunId};
-use keyward_model::mask::Masker;
+use keyward_model::mask::{Masked, Masker};
 use keyward_model::run::{NewRun, NewStep, Origin};
 use keyward_model::saved_workflow::Workflow;
 use keyward_store::{Audited, Owned, RunTx, Tx};
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// Something that starts a run.
@@ -72,19 +74,30 @@ impl Engine {
             created_at: self.vault().now(),
             trigger,
         };
-        let owned = self.write(new.clone(), &carried, event.audit).await?;
+        let plain: Arc<str> = new.trigger.as_str().into();
+        let stored = self.to_store(&new).await?;
+        let owned = self.write(NewRun { trigger: stored, ..new.clone() }, &carried, event.audit);
         let drive = Drive {
-            owned,
+            owned: owned.await?,
             workflow: new.workflow,
             starter: new.starter,
             member: event.member,
-            trigger: new.trigger.as_str().into(),
+            trigger: plain,
             no_store: new.no_store,
             compiled,
         };
         let engine = self.clone();
         let ended = tokio::spawn(async move { engine.drive(drive, carried).await });
         Ok(Accepted { run: new.id, ended })
+    }
+
+    /// The trigger as it is written: sealed where nothing readable may stay.
+    async fn to_store(&self, new: &NewRun) -> Result<Masked, EngineError> {
+        if !new.no_store {
+            return Ok(new.trigger.clone());
+        }
+        let at = context(new.workspace, new.workflow, new.id, &new.starter);
+        Ok(self.vault().seal_row(&at, &new.trigger).await?)
     }
 
     /// Commit 1: the run, born owned by this node, with what it carries over from an earlier one.

@@ -5,6 +5,7 @@ mod cancel;
 mod compiled;
 mod counters;
 mod live;
+mod no_store;
 mod node;
 mod retention;
 mod retry;

@@ -1,8 +1,8 @@
 //! This node's lease: heartbeats while it lives, and the runs of nodes that do not.
 
+use crate::no_store::context;
 use crate::runner::Drive;
 use crate::{Engine, EngineError};
-use keyward_model::run::NewStep;
 use keyward_store::{Owned, StoreError};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -110,16 +110,18 @@ impl Engine {
         });
         let (head, steps, run) = read.await?;
         let head = self.vault().verify(workspace, head.ok_or(EngineError::VersionGone)?).await?;
+        let at = context(workspace, run.workflow, id, &run.starter);
+        let trigger = self.vault().open_row(&at, run.trigger).await?;
+        let records = self.to_read(&at, steps).await?;
         let drive = Drive {
             owned,
             workflow: run.workflow,
             starter: run.starter,
             member: run.member.unwrap_or(head.owner),
-            trigger: run.trigger.into(),
+            trigger: trigger.into(),
             no_store: run.no_store,
             compiled: self.compiled(&head, run.version).await?,
         };
-        let records = steps.into_iter().map(NewStep::from).collect();
         self.drive(drive, records).await;
         Ok(())
     }

@@ -267,12 +267,12 @@ impl Engine {
         let event = finished(&record);
         let uses = uses(drive, &record, used);
         let end = match run::next(drive.compiled.rules(), &state.progress()) {
-            Next::Done(status) => Some(state.end(status, self.vault().now())),
+            Next::Done(status) => Some(state.end(drive, status, self.vault().now())),
             _ => None,
         };
         let waits = record.wake_at.filter(|_| record.status == StepStatus::Waiting);
         let unsaved = state.vault.take_unsaved(&drive.context(""))?;
-        let owned = drive.owned;
+        let (owned, record) = (drive.owned, self.to_keep(drive, record).await?);
         let store = move |tx: &mut RunTx<'_>| {
             tx.put_step(&owned, &record)?;
             uses.iter().try_for_each(|counted| tx.count_use(counted))?;
@@ -299,7 +299,7 @@ impl Engine {
     ) -> Result<Ended, EngineError> {
         // A run without steps, or one taken up between its last record and its end.
         if state.records.len() < drive.compiled.rules().len() || drive.compiled.rules().is_empty() {
-            let (owned, end) = (drive.owned, state.end(status, self.vault().now()));
+            let (owned, end) = (drive.owned, state.end(drive, status, self.vault().now()));
             let ended = self.vault().store().record(move |tx| tx.end_run(&owned, &end)).await;
             match ended {
                 Ok(()) | Err(StoreError::LostRun) => {}
@@ -416,12 +416,14 @@ impl State {
         Some((last.step.clone(), last.error_code?, message.unwrap_or_default()))
     }
 
-    fn end(&self, status: RunStatus, at: Timestamp) -> RunEnd {
+    fn end(&self, drive: &Drive, status: RunStatus, at: Timestamp) -> RunEnd {
         let failed = (status == RunStatus::Failed).then(|| self.records.last()).flatten();
         RunEnd {
             status,
             error_code: failed.and_then(|record| record.error_code),
-            error_message: failed.and_then(|record| record.error_message.clone()),
+            error_message: failed
+                .filter(|_| !drive.no_store)
+                .and_then(|record| record.error_message.clone()),
             error_step: failed.map(|record| record.step.clone()),
             finished_at: at,
         }

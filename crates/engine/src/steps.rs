@@ -75,7 +75,21 @@ impl LogLine {
 impl StepInput {
     /// Masks a failure's text and ends the attempt with it.
     pub(crate) fn failed(&self, failure: &StepFailure) -> Failed {
-        Failed { code: failure.code, message: self.run_vault.masker().text(&failure.message) }
+        Failed { code: failure.code, message: self.told(&failure.message) }
+    }
+
+    /// Masks an error's text, which names sealed values by their keys.
+    pub(crate) fn told(&self, message: &str) -> Masked {
+        self.run_vault.masker().text(&self.named(message))
+    }
+
+    /// Writes `[sealed:KEY]` where a sealed value stands: for people, who cannot use it.
+    pub(crate) fn named(&self, text: &str) -> String {
+        let seals = self.vault.seals_in(text);
+        let name = |text: String, (seal, key): (&String, &String)| {
+            text.replace(seal.as_str(), &format!("[sealed:{key}]"))
+        };
+        seals.iter().fold(text.to_owned(), name)
     }
 
     /// An attempt that failed before it gave anything else off.

@@ -102,10 +102,6 @@ impl Actor {
 
 impl From<&Caller> for Actor {
     fn from(caller: &Caller) -> Self {
-        Self {
-            kind: ActorKind::Member,
-            id: caller.member.to_string(),
-            name: caller.name.clone(),
-        }
+        Self { kind: ActorKind::Member, id: caller.member.to_string(), name: caller.name.clone() }
     }
 }

@@ -32,7 +32,10 @@ mod strength;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use data_encoding::BASE64;
 use serde_json::Value;
+
+use crate::credential::Sealed;
 
 pub use needles::Needles;
 pub use stream::MaskStream;
@@ -43,6 +46,8 @@ use detect::Carry;
 use index::{Index, Secret};
 use stream::{Surface, WINDOW};
 
+/// What the stored text of a no-store run begins with.
+const SEALED_ROW: &str = "kwrow1:";
 /// What stands for a hidden piece of text.
 const MARK: &str = "***";
 
@@ -197,6 +202,19 @@ impl Masked {
     /// Text that the store gives back: it was masked before it was kept.
     pub(crate) fn stored(text: String) -> Self {
         Self(text)
+    }
+
+    /// What is kept of a no-store run while it is under way: ciphertext, as text.
+    #[must_use]
+    pub fn of_sealed(sealed: &Sealed) -> Self {
+        Self(format!("{SEALED_ROW}{}", BASE64.encode(sealed.as_bytes())))
+    }
+
+    /// Reads what `of_sealed` wrote; `None` for any other text.
+    #[must_use]
+    pub fn sealed_in(text: &str) -> Option<Sealed> {
+        let bytes = BASE64.decode(text.strip_prefix(SEALED_ROW)?.as_bytes()).ok()?;
+        Some(Sealed::from_bytes(bytes))
     }
 
     /// The same text with one sealed value written as another. Neither is a secret; anything that

@@ -62,7 +62,8 @@ impl StepVault {
         let mut redirected = false;
         for _ in 0..=MAX_REDIRECTS {
             let (draft, hits, response) = self.hop(&request, deadline).await?;
-            let next = redirect::next(&request, &draft, &response, !hits.is_empty(), |text| {
+            let location = redirect::location(&response).map(|sent| self.masker().reseal(sent));
+            let next = redirect::next(&request, &draft, (&response, location), !hits.is_empty(), |text| {
                 self.holds_placeholder(text)
             });
             match next {

@@ -9,7 +9,7 @@ use crate::step::StepVault;
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::Sealed;
 use keyward_model::id::{CredentialId, Identifier as _, RunId, WorkspaceId};
-use keyward_model::mask::Masker;
+use keyward_model::mask::{Masked, Masker};
 use keyward_model::policy::StepContext;
 use keyward_store::RunSecret;
 use std::collections::BTreeMap;
@@ -85,6 +85,24 @@ impl Vault {
             }
         }
         Ok(renamed)
+    }
+}
+
+impl Vault {
+    /// Seals a text of a no-store run, for as long as the run is under way.
+    pub async fn seal_row(&self, at: &StepContext, text: &Masked) -> Result<Masked, VaultError> {
+        let keys = self.keys(at.workspace).await?;
+        let text = text.as_str().as_bytes();
+        let sealed = seal::seal_text(&keys, "no-store-row", at.run.as_bytes(), text)?;
+        Ok(Masked::of_sealed(&sealed))
+    }
+
+    /// Opens what `seal_row` sealed. What is not sealed is given back as it is.
+    pub async fn open_row(&self, at: &StepContext, text: String) -> Result<String, VaultError> {
+        let Some(sealed) = Masked::sealed_in(&text) else { return Ok(text) };
+        let keys = self.keys(at.workspace).await?;
+        let bytes = seal::open_text(&keys, "no-store-row", at.run.as_bytes(), &sealed)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| VaultError::Unreadable)
     }
 }
 

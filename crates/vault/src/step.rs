@@ -207,7 +207,9 @@ impl StepVault {
         }
         let secret = self.open_exposed(grant, &field).await?;
         let value = apply(credential, &derivation, &secret)?;
-        self.teach(credential, &format!("{field}/derived"), value.expose(), None);
+        // Named by all that it is computed from, or another's needles would be taken for its own.
+        let name = self.placeholder(credential.id, &field, Some(&derivation));
+        self.teach(credential, &name, value.expose(), None);
         let text = value.expose_text().ok_or_else(|| unusable(key))?;
         Ok(Exposed::new(Zeroizing::new(text.to_owned())))
     }

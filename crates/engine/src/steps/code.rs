@@ -222,7 +222,7 @@ async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> Ste
             {
                 input.vault.record_undeclared(key).await;
             }
-            Err(Failed { code: code_of(&failure), message: masker.text(&failure.message) })
+            Err(Failed { code: code_of(&failure), message: input.told(&failure.message) })
         }
     };
     let seals = seals(input, outcome.as_ref().ok(), &logs);

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderName, HeaderValue};
 use keyward_egress::{Draft, Filled};
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 /// Gives the value of a placeholder by its number.
@@ -59,12 +60,17 @@ fn body_form(draft: &Draft) -> Form {
         .map(str::to_ascii_lowercase)
         .unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let looks_like_json = || matches!(draft.body().first(), Some(b'{' | b'['));
+    // What fetch sends of JSON.stringify(...) says that it is text.
+    let is_json = || {
+        let mut values = serde_json::Deserializer::from_slice(draft.body()).into_iter::<IgnoredAny>();
+        let quoted = draft.body().trim_ascii_start().first();
+        matches!(quoted, Some(b'{' | b'[' | b'"')) && values.all(|value| value.is_ok())
+    };
     match essence {
         "application/x-www-form-urlencoded" => Form::Percent,
         json if json.ends_with("json") => Form::Json,
         xml if xml.ends_with("xml") => Form::Xml,
-        "" | "text/plain" if looks_like_json() => Form::Json,
+        "" | "text/plain" if is_json() => Form::Json,
         _ => Form::Raw,
     }
 }

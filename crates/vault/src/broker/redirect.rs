@@ -15,19 +15,26 @@ pub(super) enum Next {
     Stop(&'static str),
 }
 
-/// Decides on a response. `substituted`: the hop carried secrets. `secret`: a text holds a placeholder.
+/// Where an answer leads, as the service wrote it.
+pub(super) fn location(response: &Response) -> Option<&[u8]> {
+    let found = response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+    found.map(|(_, value)| value.as_slice())
+}
+
+/// Decides on a response, given with its location, in which sealed values stand again where the
+/// service wrote secrets: they go on only as any other, through all checks.
+/// `substituted`: the hop carried secrets. `secret`: a text holds a placeholder.
 pub(super) fn next(
     request: &Outgoing,
     draft: &Draft,
-    response: &Response,
+    (response, location): (&Response, Option<Vec<u8>>),
     substituted: bool,
     secret: impl Fn(&[u8]) -> bool,
 ) -> Next {
     if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
         return Next::Answer;
     }
-    let location = response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
-    let location = location.and_then(|(_, value)| std::str::from_utf8(value).ok());
+    let location = location.as_deref().and_then(|value| std::str::from_utf8(value).ok());
     let Some(target) = location.and_then(|text| draft.url().join(text).ok()) else {
         return Next::Answer;
     };
