@@ -1,4 +1,4 @@
-//! expect: E0423 cannot initialize a tuple struct which contains private fields
+//! expect: E0603 tuple struct constructor `Masked` is private
 fn main() {}
 fn wrong(output: String) -> keyward_model::mask::Masked {
     keyward_model::mask::Masked(output)

@@ -1,5 +1,3 @@
 //! expect: E0603 module `seal` is private
+use keyward_vault::seal;
 fn main() {}
-fn wrong() {
-    let _ = keyward_vault::seal::open_field;
-}
