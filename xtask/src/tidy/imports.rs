@@ -128,7 +128,9 @@ fn check_source(file: &File) -> Vec<Fault> {
         Some("xtask") => "xtask",
         _ => return Vec::new(),
     };
-    let shipped_folder = segments.next() == Some("src");
+    // `testing.rs` stands under `#[cfg(test)]`, as `tests.rs` does.
+    let for_tests = file.path.ends_with("/testing.rs") || file.path.ends_with("/tests.rs");
+    let shipped_folder = segments.next() == Some("src") && !for_tests;
     let code = code_only(&file.text);
     let tests = test_modules(&code);
     let kind_at = |line: usize| match shipped_folder && !tests.iter().any(|t| t.contains(&line)) {
