@@ -116,7 +116,10 @@ fn run_step(step: OwnedFd, engine: &Engine, calls: Option<&SystemCalls>, address
     };
     let locked =
         confine::limit_resources().is_ok() && calls.is_none_or(|calls| calls.lock_step().is_ok());
-    engine.warm_up();
+    // Under load the request is here already, and warming up would only be more work.
+    if !descriptors::readable(0) {
+        engine.warm_up();
+    }
     if locked && engine.serve(socket, address_space).is_ok() {
         code = 0;
     }
