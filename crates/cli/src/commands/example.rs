@@ -181,12 +181,12 @@ impl Client {
         body: Option<&Value>,
     ) -> anyhow::Result<(StatusCode, HeaderMap, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body))?;
+        let mut request = Request::builder().method(method).uri(path);
+        if path.starts_with("/api/") {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        }
+        let request =
+            request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body))?;
         let (parts, body) = self.service.clone().oneshot(request).await?.into_parts();
         let bytes = body.collect().await?.to_bytes();
         let answer = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -48,7 +48,9 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
         let service = keyward_api::metrics_router(api);
         tokio::spawn(async move { axum::serve(listener, service).await });
     }
-    print_set_up_link(&vault, &public_url).await?;
+    if echo.is_none() {
+        print_set_up_link(&vault, &public_url).await?;
+    }
     logging::print(&format!("keyward listening on http://{address}"));
     let background = start_background(&engine, anchor.clone());
     let mut stop = Stop::new()?;
