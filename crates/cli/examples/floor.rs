@@ -100,7 +100,9 @@ fn new_run(floor: &Floor) -> NewRun {
         origin: Origin::Hook,
         starter: Actor::system(),
         member: Some(member),
-        trigger: Masked::from_static(r#"{"padding":"as long as a small event is, which is about three hundred bytes of JSON with its headers and query and method and path and body"}"#),
+        trigger: Masked::from_static(
+            r#"{"padding":"as long as a small event is, which is about three hundred bytes of JSON with its headers and query and method and path and body"}"#,
+        ),
         no_store: false,
         retry_of: None,
         node,

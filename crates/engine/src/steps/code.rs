@@ -197,6 +197,7 @@ fn show(input: &StepInput, line: &LogLine) {
     let mut event = line.to_json();
     if let Some(members) = event.as_object_mut() {
         members.insert("step".into(), input.step.clone().into());
+        members.insert("message".into(), input.named(line.message.as_str()).into());
     }
     live.push("log", event.to_string());
 }
@@ -209,7 +210,6 @@ fn mask_lines(input: &StepInput, lines: &[RawLine]) -> Vec<LogLine> {
 }
 
 async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> StepResult {
-    let masker = input.run_vault.masker();
     let logs = mask_lines(input, &lines);
     if input.vault.has_exposed() {
         logs.iter().for_each(|line| show(input, line));
