@@ -63,9 +63,10 @@ impl StepVault {
         for _ in 0..=MAX_REDIRECTS {
             let (draft, hits, response) = self.hop(&request, deadline).await?;
             let location = redirect::location(&response).map(|sent| self.masker().reseal(sent));
-            let next = redirect::next(&request, &draft, (&response, location), !hits.is_empty(), |text| {
-                self.holds_placeholder(text)
-            });
+            let next =
+                redirect::next(&request, &draft, (&response, location), !hits.is_empty(), |text| {
+                    self.holds_placeholder(text)
+                });
             match next {
                 _ if !request.follow => return Ok(self.answer(&draft, response, redirected)),
                 redirect::Next::Answer => return Ok(self.answer(&draft, response, redirected)),

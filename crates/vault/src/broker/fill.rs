@@ -62,7 +62,8 @@ fn body_form(draft: &Draft) -> Form {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     // What fetch sends of JSON.stringify(...) says that it is text.
     let is_json = || {
-        let mut values = serde_json::Deserializer::from_slice(draft.body()).into_iter::<IgnoredAny>();
+        let mut values =
+            serde_json::Deserializer::from_slice(draft.body()).into_iter::<IgnoredAny>();
         let quoted = draft.body().trim_ascii_start().first();
         matches!(quoted, Some(b'{' | b'[' | b'"')) && values.all(|value| value.is_ok())
     };
