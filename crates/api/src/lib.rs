@@ -27,5 +27,5 @@ pub use idempotency::forget_old_replies;
 pub use metrics::metrics_router;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
-pub use router::{Api, router};
-pub use setup::{NewOwner, SetUpError, create_owner, has_owner, new_set_up_token};
+pub use router::{Api, probe_router, router};
+pub use setup::{NewOwner, SetUpError, check_owner, create_owner, has_owner, new_set_up_token};

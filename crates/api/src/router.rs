@@ -68,12 +68,9 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 /// The whole HTTP side.
 pub fn router(api: Api) -> Router {
-    let mut router = Router::new()
+    let mut router = probes()
         .route("/hooks/{token}", any(hooks::receive))
         .route("/hooks/{token}/{*rest}", any(hooks::receive))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(pages::ready))
-        .route("/metrics", get(metrics::metrics))
         .route("/setup", get(pages::set_up))
         .route("/setup.js", get(pages::set_up_script))
         .route("/pages.css", get(pages::stylesheet))
@@ -102,6 +99,18 @@ pub fn router(api: Api) -> Router {
             Problem::new("internal", "the server failed; its log says more").into_response()
         }))
         .with_state(api)
+}
+
+/// What a node answers that does not play the part of the API.
+pub fn probe_router(api: Api) -> Router {
+    probes().with_state(api)
+}
+
+fn probes() -> Router<Api> {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(pages::ready))
+        .route("/metrics", get(metrics::metrics))
 }
 
 fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

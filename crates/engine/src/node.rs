@@ -45,11 +45,13 @@ impl Engine {
         self.take_over(vec![self.node()]).await
     }
 
-    /// Keeps the lease and takes up runs of dead nodes, until the task is dropped.
-    pub async fn keep_lease(self) {
+    /// Keeps the lease, and where this node `adopts` takes up the runs of dead ones, until the task
+    /// is dropped.
+    pub async fn keep_lease(self, adopts: bool) {
         loop {
             tokio::time::sleep(BEAT).await;
-            if let Err(error) = self.beat_and_adopt().await {
+            let kept = if adopts { self.beat_and_adopt().await } else { self.beat().await };
+            if let Err(error) = kept {
                 tracing::warn!(%error, "heartbeat not written");
             }
         }

@@ -3,7 +3,7 @@
 use crate::config::{Config, Role, Serve};
 use crate::{home, logging};
 use anyhow::Context as _;
-use keyward_api::{Api, router};
+use keyward_api::{Api, probe_router, router};
 use keyward_engine::Engine;
 use keyward_sandbox::Sandbox;
 use keyward_vault::{Anchor, Vault};
@@ -41,7 +41,10 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     if config.plays(Role::Worker) {
         engine.resume().await?;
     }
-    let service = router(api.clone());
+    let service = match config.plays(Role::Api) {
+        true => router(api.clone()),
+        false => probe_router(api.clone()),
+    };
     if let Some(address) = config.metrics_listen {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("metrics on {address}"))?;
@@ -52,7 +55,7 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
         print_set_up_link(&vault, &public_url).await?;
     }
     logging::print(&format!("keyward listening on http://{address}"));
-    let background = start_background(&engine, anchor.clone());
+    let background = start_background(&engine, anchor.clone(), config.plays(Role::Worker));
     let mut stop = Stop::new()?;
     let server = tokio::spawn({
         let stopping = stop.stopping();
@@ -111,10 +114,14 @@ async fn print_set_up_link(vault: &Vault, public_url: &str) -> anyhow::Result<()
 }
 
 /// Heartbeats, the anchor once a second, and old entries thrown away.
-fn start_background(engine: &Engine, anchor: Arc<Anchor>) -> tokio::task::JoinHandle<()> {
+fn start_background(
+    engine: &Engine,
+    anchor: Arc<Anchor>,
+    adopts: bool,
+) -> tokio::task::JoinHandle<()> {
     let (engine, vault) = (engine.clone(), engine.vault().clone());
     tokio::spawn(async move {
-        let lease = tokio::spawn(engine.clone().keep_lease());
+        let lease = tokio::spawn(engine.clone().keep_lease(adopts));
         let _end_with_this = AbortOnDrop(lease);
         let mut second = tokio::time::interval(Duration::from_secs(1));
         for count in 0u64.. {
