@@ -110,8 +110,11 @@ impl Engine {
     /// Row 2: whoever the run acts for may still run workflows.
     async fn member_may_run(&self, drive: &Drive) -> Result<bool, EngineError> {
         let (workspace, member) = (drive.owned.workspace, drive.member);
-        let row = self.vault().store().read(move |tx| tx.member(workspace, member)).await?;
-        let Some(row) = row else { return Ok(false) };
+        let row = match self.vault().store().read(move |tx| tx.member(workspace, member)).await {
+            Ok(Some(row)) => row,
+            Ok(None) | Err(StoreError::Corrupt { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
         let role = self.vault().verify(workspace, row).await.map(|member| member.role);
         Ok(role.is_ok_and(|role: Role| may(role, Ability::RunWorkflows)))
     }
@@ -161,7 +164,7 @@ impl Engine {
         let started_at = self.vault().now();
         let earlier = state.records.get(position).map(|record| record.logs.clone());
         if CompiledWorkflow::needs_context(step) {
-            state.ensure_context(drive);
+            state.ensure_context(drive, attempt);
         }
         match state.holds(step) {
             Ok(true) => {}
@@ -346,12 +349,13 @@ impl State {
     }
 
     /// Parses trigger and outputs for templates, once a step reads any.
-    fn ensure_context(&mut self, drive: &Drive) {
-        if self.context.is_some() {
-            return;
-        }
+    fn ensure_context(&mut self, drive: &Drive, attempt: u32) {
         let parse = |text: &str| Arc::new(serde_json::from_str(text).unwrap_or(Value::Null));
-        let run = json!({ "id": drive.owned.run, "workflow_id": drive.workflow, "attempt": 1 });
+        let run =
+            json!({ "id": drive.owned.run, "workflow_id": drive.workflow, "attempt": attempt });
+        if let Some(context) = &mut self.context {
+            return context.set_run(Arc::new(run));
+        }
         let mut context = Context::new(parse(&drive.trigger), Arc::new(run));
         for record in &self.records {
             if let Some(output) = &record.output {

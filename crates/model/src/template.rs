@@ -166,6 +166,11 @@ impl Context {
         Self { trigger, run, ..Self::default() }
     }
 
+    /// Sets what `run` is, as the attempt is another one at each retry.
+    pub fn set_run(&mut self, run: Arc<Value>) {
+        self.run = run;
+    }
+
     /// Adds a step's output; a step that was skipped or failed is left out.
     pub fn set_output(&mut self, step: impl Into<String>, output: Arc<Value>) {
         self.outputs.insert(step.into(), output);
