@@ -12,6 +12,7 @@ use keyward_model::clock::Timestamp;
 use keyward_model::id::{Identifier as _, TokenId, WorkspaceId};
 use keyward_model::policy::{Ability, may};
 use keyward_model::tenant::{Member, Workspace};
+use keyward_store::StoreError;
 use keyward_vault::TokenKind;
 
 /// Who sent a request, before any workspace is chosen.
@@ -79,7 +80,13 @@ impl FromRequestParts<Api> for SignedIn {
             let member = tx.member(row.workspace, row.member)?;
             Ok(Some((row.workspace, token, member)))
         });
-        let (workspace, token, member) = found.await?.ok_or_else(unauthenticated)?;
+        let found = match found.await {
+            Ok(found) => found,
+            // A row that cannot even be read signs nobody in.
+            Err(StoreError::Corrupt { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let (workspace, token, member) = found.ok_or_else(unauthenticated)?;
         let token = api.vault().verify(workspace, token).await.map_err(|_| unauthenticated())?;
         let member = member.ok_or_else(unauthenticated)?;
         let member = api.vault().verify(workspace, member).await.map_err(|_| unauthenticated())?;

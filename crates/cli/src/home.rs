@@ -102,10 +102,13 @@ fn database_addresses(config: &Config) -> Vec<SocketAddr> {
 
 /// Opens database and vault.
 pub(crate) async fn unlock(config: &Config, store: Store, egress: Client) -> anyhow::Result<Vault> {
-    let directory = database_directory(config);
-    let vault =
-        Vault::unlock(store, egress, system_clock(), &config.root_key_file, &directory).await?;
-    Ok(vault)
+    let (directory, key) = (database_directory(config), &config.root_key_file);
+    let vault = Vault::unlock(store.clone(), egress, system_clock(), key, &directory).await;
+    if vault.is_err() {
+        // An orderly end, so that a refused start leaves the directory as it was.
+        store.close().await;
+    }
+    Ok(vault?)
 }
 
 /// This data directory's node id, made at first start.

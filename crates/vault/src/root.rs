@@ -79,7 +79,12 @@ impl RootKey {
         let io = |source| RootKeyError::Io { path: path.into(), source };
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return match would_lie_inside(path, database) {
+                    true => Err(RootKeyError::InsideDatabase(path.into())),
+                    false => Ok(None),
+                };
+            }
             Err(error) => return Err(io(error)),
         };
         let real = fs::canonicalize(path).map_err(io)?;
@@ -111,6 +116,13 @@ impl RootKey {
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
         Ok(Self(Key::new(*bytes)))
     }
+}
+
+/// Whether a file made at `path` would come to lie inside the directory, links resolved.
+fn would_lie_inside(path: &Path, directory: &Path) -> bool {
+    let existing = path.ancestors().skip(1).find_map(|above| fs::canonicalize(above).ok());
+    let directory = fs::canonicalize(directory);
+    existing.zip(directory.ok()).is_some_and(|(above, directory)| above.starts_with(directory))
 }
 
 /// 32 raw bytes, or 64 hexadecimal digits, or base64, with white space around the text forms.
@@ -155,6 +167,10 @@ mod tests {
             (directory.path().join("db"), directory.path().join("keys/root.key"));
         fs::create_dir(&database).unwrap();
         assert!(RootKey::read(&path, &database).unwrap().is_none());
+        for inside in ["root.key", "deeper/down/root.key", "../db/root.key"] {
+            let read = RootKey::read(&database.join(inside), &database);
+            assert!(matches!(read, Err(RootKeyError::InsideDatabase(_))), "{inside}");
+        }
         let made = RootKey::create(&path).unwrap().fingerprint();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(RootKey::read(&path, &database).unwrap().unwrap().fingerprint(), made);
