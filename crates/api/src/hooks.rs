@@ -195,7 +195,13 @@ fn json_text(status: StatusCode, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// `{"$response":{"status","headers","body"}}`
+/// What frames an answer on its connection; the server alone says it (RFC 9110 §7.6.1).
+const FRAMING: [&str; 9] = [
+    "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "keyward-run-id",
+];
+
+/// `{"$response":{"status","headers","body"}}`; `None` where the output is of another form.
 fn described(text: &str) -> Option<Response> {
     if !text.starts_with("{\"$response\"") {
         return None;
@@ -203,18 +209,38 @@ fn described(text: &str) -> Option<Response> {
     let output: Value = serde_json::from_str(text).ok()?;
     let response = output.get("$response")?.as_object()?;
     let status = response.get("status").map_or(Some(200), Value::as_u64)?;
-    let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
-    let mut answer = match response.get("body") {
+    // What is below 200 is no final answer, and from 600 on no HTTP (RFC 9110 §15).
+    let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status))?;
+    let status = StatusCode::from_u16(status).ok()?;
+    let has_no_body = matches!(status.as_u16(), 204 | 205 | 304);
+    let mut answer = match response.get("body").filter(|_| !has_no_body) {
         None | Some(Value::Null) => status.into_response(),
         Some(Value::String(text)) => (status, text.clone()).into_response(),
         Some(other) => json_text(status, other.to_string()),
     };
     for (name, value) in response.get("headers").and_then(Value::as_object).into_iter().flatten() {
-        let name = HeaderName::from_bytes(name.as_bytes()).ok();
-        let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
-        if let (Some(name), Some(value)) = (name, value) {
-            answer.headers_mut().insert(name, value);
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        if FRAMING.contains(&name.as_str()) {
+            continue;
+        }
+        let values = header_values(value);
+        if !values.is_empty() {
+            answer.headers_mut().remove(&name);
+        }
+        for value in values {
+            answer.headers_mut().append(&name, value);
         }
     }
     Some(answer)
+}
+
+/// A header's value, or those of each line of it, such as of `Set-Cookie`.
+fn header_values(value: &Value) -> Vec<HeaderValue> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        Value::Array(lines) => return lines.iter().flat_map(header_values).collect(),
+        Value::Null | Value::Object(_) => return Vec::new(),
+    };
+    HeaderValue::from_bytes(text.as_bytes()).into_iter().collect()
 }

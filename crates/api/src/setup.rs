@@ -219,11 +219,24 @@ const MIN_PASSWORD: usize = 12;
 
 /// The rules of a first owner; gives address and workspace name.
 fn check(body: &SetUp) -> Result<(String, String), Vec<Fault>> {
-    let mut faults = Vec::new();
-    let email = names::email("/email", &body.email).map_err(|fault| faults.push(fault)).ok();
     let workspace = body.workspace.as_deref().unwrap_or("default");
+    check_owner(&body.email, workspace, body.password.as_ref().map(Incoming::len))
+}
+
+/// The rules of a first owner, whose password has that many bytes; gives the address and the
+/// workspace's name as they are kept.
+///
+/// # Errors
+/// Each rule that is broken, with `/email`, `/workspace` or `/password` as its place.
+pub fn check_owner(
+    email: &str,
+    workspace: &str,
+    password: Option<usize>,
+) -> Result<(String, String), Vec<Fault>> {
+    let mut faults = Vec::new();
+    let email = names::email("/email", email).map_err(|fault| faults.push(fault)).ok();
     let workspace = names::name("/workspace", workspace).map_err(|fault| faults.push(fault)).ok();
-    if body.password.as_ref().is_some_and(|password| password.len() < MIN_PASSWORD) {
+    if password.is_some_and(|length| length < MIN_PASSWORD) {
         let detail = format!("needs at least {MIN_PASSWORD} characters");
         faults.push(Fault::new("/password", "invalid_value", detail));
     }
