@@ -7,10 +7,11 @@
 )]
 #![expect(unreachable_pub, reason = "the harness is shared by the modules of this one program")]
 
+mod api_contract;
 mod bad_input;
+mod crash;
 mod credentials;
 mod hostile_code;
 mod scene;
-mod crash;
 mod server;
 mod walkthrough;

@@ -125,6 +125,24 @@ impl Server {
         node
     }
 
+    /// Starts a server on a new directory, without an owner.
+    pub fn start_new(test: &str) -> Self {
+        let evidence = Evidence::of(test);
+        let mut server = Self {
+            data: evidence.folder().join("data"),
+            evidence,
+            backend: Backend::Sqlite,
+            url: String::new(),
+            token: String::new(),
+            database_url: None,
+            environment: Vec::new(),
+            private: tempfile::tempdir().expect("a private folder"),
+            child: None,
+        };
+        server.spawn();
+        server
+    }
+
     /// A command with this server's data directory, database and environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(KEYWARD);
