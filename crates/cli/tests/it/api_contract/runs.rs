@@ -174,3 +174,19 @@ fn a_failed_run_goes_on_from_its_step_in_a_new_one() {
         server.post(&of_good, &Value::Null).expect_problem(409, "conflict");
     });
 }
+
+#[test]
+fn a_nul_character_passes_through_a_run_on_both_databases() {
+    on_both("contract-run-nul", |server| {
+        let mut definition =
+            code_workflow("console.log('a\\0b'); return { 'k\\0': trigger.body + '\\0' };");
+        definition["description"] = json!("c\0d");
+        let (workflow, _) = server.workflow(&definition);
+        let shown = server.get(&format!("/workflows/{workflow}")).expect(200);
+        assert_eq!(shown["definition"], definition);
+        let run = run(&server, &workflow, &json!("x\0"));
+        assert_eq!(run["status"], "succeeded", "{run}");
+        assert_eq!(run["steps"][0]["output"], json!({ "k\0": "x\0\0" }));
+        assert_eq!(run["steps"][0]["logs"][0]["message"], "a\0b");
+    });
+}
