@@ -13,5 +13,6 @@ mod crash;
 mod credentials;
 mod hostile_code;
 mod scene;
+mod tampering;
 mod server;
 mod walkthrough;

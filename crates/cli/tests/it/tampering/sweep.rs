@@ -1,0 +1,317 @@
+//! Thousands of random edits of a database's rows, each held against what was there before: nothing
+//! that somebody else wrote is ever believed.
+
+use super::{Scene, copy_folder, database};
+use crate::server::{Backend, Server};
+use keyward_egress::{Client, Options};
+use keyward_model::actor::{Actor, ActorKind};
+use keyward_model::clock::{Clock, Timestamp};
+use keyward_model::id::{CredentialId, MemberId, RunId, WorkflowId, WorkspaceId};
+use keyward_model::policy::StepContext;
+use keyward_model::tag::{Granting, Tagged};
+use keyward_store::{Store, StoreError, Target};
+use keyward_vault::{Vault, fresh_id};
+use rusqlite::types::Value as Cell;
+use rusqlite::{Connection, params_from_iter};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
+
+const EDITS: usize = 3000;
+/// Shown when the test fails; the same edits come with the same seed.
+const SEED: u64 = 0x6b65_7977_6172_6421;
+/// The tables whose rows grant, and those that lead to them.
+const TABLES: [&str; 8] = [
+    "credentials", "credential_versions", "tokens", "members", "workflows", "workflow_versions",
+    "allowlists", "routes",
+];
+const KEYS: [&str; 4] = ["ALPHA", "BETA", "GAMMA", "DELTA"];
+
+#[tokio::test]
+async fn no_tampered_credential_grant_or_token_is_ever_accepted() {
+    let folder = in_memory();
+    let (data, secrets) = tokio::task::spawn_blocking({
+        let data = folder.path().join("data");
+        move || (data.clone(), furnish(&data))
+    })
+    .await
+    .unwrap();
+    let vault = unlock(&data).await;
+    let hand = Hand::new(&data);
+    let watcher = Watcher::new(&vault, &hand, secrets);
+    let before = watcher.look().await;
+    assert!(before.len() >= 25, "{before:#?}");
+    let (mut tried, mut refused) = (0, 0);
+    let mut random = Random(SEED);
+    while tried < EDITS {
+        let Some(what) = hand.edit(&mut random) else { continue };
+        tried += 1;
+        let now = watcher.look().await;
+        for (name, row) in &now {
+            assert_eq!(Some(row), before.get(name), "edit {tried}, {what}: {name} was accepted");
+        }
+        refused += usize::from(now.len() < before.len());
+        hand.put_back();
+    }
+    assert_eq!(watcher.look().await, before, "put back, all is accepted again");
+    assert!(refused > EDITS / 2, "only {refused} of {tried} edits were noticed at all");
+    vault.store().close().await;
+}
+
+/// A folder that no disk is asked for, where the system has one.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Fills a data directory through a server; gives the secrets of the readable credentials.
+fn furnish(data: &Path) -> Vec<String> {
+    let mut scene = Scene::of(Server::start("tampering-sweep", Backend::Sqlite));
+    let mut secrets = Vec::new();
+    for key in KEYS {
+        let (id, _) = scene.credential(key, &json!({ "code_access": "readable" }));
+        let secret = scene.server.evidence.canary(&format!("{key}-2"));
+        let value = json!({ "fields": { "value": secret } });
+        scene.server.api("PUT", &format!("/credentials/{id}/value"), &value).expect(200);
+        secrets.push(secret);
+        let (workflow, _) = scene.caller(key, &scene.echo.url("ok/x"));
+        let list = json!({ "enabled": key == "ALPHA", "keys": KEYS });
+        scene.server.api("PUT", &format!("/workflows/{workflow}/allowlist"), &list).expect(200);
+        let authorization = format!("Bearer {}", scene.server.token);
+        let headers =
+            [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        let body = json!({ "name": key, "scopes": ["read"], "expires_at": "2099-01-01T00:00:00Z" });
+        let path = "/api/v1/workspaces/default/tokens";
+        scene.server.send_unkept("POST", path, &headers, body.to_string().as_bytes()).expect(201);
+    }
+    assert!(scene.server.stop());
+    copy_folder(&scene.server.data, data);
+    secrets
+}
+
+async fn unlock(data: &Path) -> Vault {
+    let store = Store::open(&Target::Sqlite(database(data))).unwrap();
+    let clock = Clock::new(|| Timestamp::from_millis(1_800_000_000_000));
+    let egress = Client::new(Options::default()).unwrap();
+    let key = data.join("keys/root.key");
+    Vault::unlock(store, egress, clock, &key, &data.join("db")).await.unwrap()
+}
+
+/// Looks at every granting row by what leads to it, and opens every credential.
+struct Watcher<'a> {
+    vault: &'a Vault,
+    workspace: WorkspaceId,
+    credentials: Vec<CredentialId>,
+    members: Vec<MemberId>,
+    workflows: Vec<WorkflowId>,
+    tokens: Vec<[u8; 32]>,
+    hooks: Vec<[u8; 32]>,
+    secrets: Vec<String>,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(vault: &'a Vault, hand: &Hand, secrets: Vec<String>) -> Self {
+        Self {
+            vault,
+            workspace: hand.texts("SELECT id FROM workspaces").remove(0).parse().unwrap(),
+            credentials: parsed(hand.texts("SELECT id FROM credentials")),
+            members: parsed(hand.texts("SELECT id FROM members")),
+            workflows: parsed(hand.texts("SELECT id FROM workflows")),
+            tokens: hand.hashes("SELECT hash FROM tokens"),
+            hooks: hand.hashes("SELECT trigger_hash FROM workflows"),
+            secrets,
+        }
+    }
+
+    /// What is accepted, by name. What is refused is not in it.
+    async fn look(&self) -> BTreeMap<String, String> {
+        let mut seen = BTreeMap::new();
+        let workspace = self.workspace;
+        let store = self.vault.store();
+        for &id in &self.credentials {
+            let row = store.read(move |tx| tx.credential(workspace, id)).await;
+            self.note(&mut seen, format!("credential {id}"), row).await;
+        }
+        for &id in &self.members {
+            let row = store.read(move |tx| tx.member(workspace, id)).await;
+            self.note(&mut seen, format!("member {id}"), row).await;
+        }
+        for &id in &self.workflows {
+            let row = store.read(move |tx| tx.workflow(workspace, id)).await;
+            self.note(&mut seen, format!("workflow {id}"), row).await;
+            let row = store.read(move |tx| tx.workflow_version(workspace, id, 1)).await;
+            self.note(&mut seen, format!("version 1 of {id}"), row).await;
+            let row = store.read(move |tx| tx.allowlist(workspace, id)).await;
+            self.note(&mut seen, format!("allowlist of {id}"), row).await;
+        }
+        for (number, &hash) in self.tokens.iter().enumerate() {
+            let row = store.read(move |tx| tx.token_by_hash(&hash)).await;
+            let row = row.map(|row| row.filter(|row| row.parts().0.hash == hash));
+            self.note(&mut seen, format!("token {number}"), row).await;
+        }
+        for (number, &hash) in self.hooks.iter().enumerate() {
+            let row = store.read(move |tx| tx.workflow_by_hook(&hash)).await;
+            let row = row.map(|row| row.filter(|row| row.parts().0.trigger_hash == hash));
+            self.note(&mut seen, format!("hook {number}"), row).await;
+        }
+        self.open_all(&mut seen).await;
+        seen
+    }
+
+    async fn note<T: Granting + Debug>(
+        &self,
+        seen: &mut BTreeMap<String, String>,
+        name: String,
+        row: Result<Option<Tagged<T>>, StoreError>,
+    ) {
+        let Ok(Some(row)) = row else { return };
+        if let Ok(row) = self.vault.verify(self.workspace, row).await {
+            seen.insert(name, format!("{row:?}"));
+        }
+    }
+
+    /// Asks for every value as a code step of the last workflow would.
+    async fn open_all(&self, seen: &mut BTreeMap<String, String>) {
+        let context = StepContext {
+            workspace: self.workspace,
+            workflow: *self.workflows.last().unwrap(),
+            run: fresh_id::<RunId>(Timestamp::from_millis(1_800_000_000_000)),
+            step: "s".to_owned(),
+            starter: Actor { kind: ActorKind::Trigger, id: String::new(), name: String::new() },
+        };
+        let Ok(run) = self.vault.run(&context, true).await else { return };
+        let Ok(step) = run.step(context, &KEYS.map(str::to_owned)).await else { return };
+        for key in KEYS {
+            let Ok(value) = step.expose(key, None).await else { continue };
+            let value = value.into_frame();
+            let which = self.secrets.iter().position(|secret| *secret == *value);
+            seen.insert(format!("value of {key}"), format!("{which:?}"));
+        }
+    }
+}
+
+fn parsed<T: std::str::FromStr>(texts: Vec<String>) -> Vec<T> {
+    texts.iter().map(|text| text.parse().unwrap_or_else(|_| panic!("{text}"))).collect()
+}
+
+/// The foreign hand: a connection of its own, and a copy of every table to put back.
+struct Hand(Connection);
+
+impl Hand {
+    fn new(data: &Path) -> Self {
+        let connection = Connection::open(database(data)).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        for table in TABLES {
+            let sql = format!("CREATE TEMP TABLE kept_{table} AS SELECT * FROM main.{table}");
+            connection.execute(&sql, []).unwrap();
+        }
+        Self(connection)
+    }
+
+    fn texts(&self, sql: &str) -> Vec<String> {
+        let mut statement = self.0.prepare(&format!("{sql} ORDER BY id")).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn hashes(&self, sql: &str) -> Vec<[u8; 32]> {
+        let mut statement = self.0.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// Makes one random edit and says which; `None` where the database itself refused it.
+    fn edit(&self, random: &mut Random) -> Option<String> {
+        let table = *random.pick(&TABLES);
+        let rows: Vec<i64> = self.column(&format!("SELECT rowid FROM {table}"));
+        let (row, other) = (*random.pick(&rows), *random.pick(&rows));
+        if random.below(25) == 0 {
+            self.0.execute(&format!("DELETE FROM {table} WHERE rowid = ?1"), [row]).unwrap();
+            return Some(format!("{table} {row} deleted"));
+        }
+        let columns: Vec<String> =
+            self.column(&format!("SELECT name FROM pragma_table_info('{table}')"));
+        let column = random.pick(&columns);
+        let read = |row: i64| {
+            let sql = format!("SELECT {column} FROM {table} WHERE rowid = ?1");
+            self.0.query_row(&sql, [row], |row| row.get::<_, Cell>(0)).unwrap()
+        };
+        let (cell, foreign) = (read(row), read(other));
+        let changed = if random.below(4) == 0 { foreign } else { bend(cell.clone(), random) };
+        if changed == cell {
+            return None;
+        }
+        let sql = format!("UPDATE {table} SET {column} = ?1 WHERE rowid = ?2");
+        let written = self.0.execute(&sql, params_from_iter([changed.clone(), Cell::Integer(row)]));
+        written.is_ok().then(|| format!("{table}.{column} of {row}: {cell:?} to {changed:?}"))
+    }
+
+    fn column<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<T> {
+        let mut statement = self.0.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn put_back(&self) {
+        let statements = TABLES.map(|table| {
+            format!(
+                "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM kept_{table};"
+            )
+        });
+        self.0.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", statements.concat())).unwrap();
+    }
+}
+
+/// A cell of the same type with something changed.
+fn bend(cell: Cell, random: &mut Random) -> Cell {
+    match cell {
+        Cell::Text(text) => {
+            let bytes = bend_bytes(text.into_bytes(), random, |byte| (byte ^ 1) & 0x7f);
+            Cell::Text(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        Cell::Blob(bytes) => {
+            let bit = 1 << random.below(8);
+            Cell::Blob(bend_bytes(bytes, random, |byte| byte ^ bit))
+        }
+        Cell::Integer(number) => Cell::Integer(match random.below(5) {
+            0 => 0,
+            1 => number.wrapping_sub(1),
+            2 => i64::from_ne_bytes(random.next().to_ne_bytes()),
+            3 => return Cell::Null,
+            _ => number.wrapping_add(1),
+        }),
+        Cell::Null => Cell::Integer(i64::from(random.below(2) == 0)),
+        Cell::Real(number) => Cell::Real(number + 1.0),
+    }
+}
+
+fn bend_bytes(mut bytes: Vec<u8>, random: &mut Random, flip: impl Fn(u8) -> u8) -> Vec<u8> {
+    match random.below(6) {
+        0 => drop(bytes.pop()),
+        1 => bytes.push(b'1'),
+        2 => bytes.clear(),
+        _ if bytes.is_empty() => bytes.push(b'x'),
+        _ => {
+            let at = random.below(bytes.len());
+            bytes[at] = flip(bytes[at]);
+        }
+    }
+    bytes
+}
+
+/// Xorshift: enough to spread edits.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+}
