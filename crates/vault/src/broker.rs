@@ -6,7 +6,8 @@ mod redirect;
 mod scan;
 
 use crate::inject::{self, Fields};
-use crate::step::{StepFailure, StepVault};
+use crate::placeholder::Known;
+use crate::step::{Reference, StepFailure, StepVault};
 use bytes::Bytes;
 use keyward_egress::{Draft, EgressError, Response};
 use keyward_model::destination::{Destination, Place, Scheme};
@@ -61,15 +62,14 @@ impl StepVault {
         }
         let mut redirected = false;
         for _ in 0..=MAX_REDIRECTS {
-            let (draft, hits, response) = self.hop(&request, deadline).await?;
+            let (draft, (known, hits), response) = self.hop(&request, deadline).await?;
             let location = redirect::location(&response).map(|sent| self.masker().reseal(sent));
-            let next =
-                redirect::next(&request, &draft, (&response, location), !hits.is_empty(), |text| {
-                    self.holds_placeholder(text)
-                });
+            let holds = |text: &[u8]| !known.search(text).is_empty() || known.search_encoded(text);
+            let answered = (&response, location);
+            let next = redirect::next(&request, &draft, answered, !hits.is_empty(), holds);
             match next {
-                _ if !request.follow => return Ok(self.answer(&draft, response, redirected)),
-                redirect::Next::Answer => return Ok(self.answer(&draft, response, redirected)),
+                _ if !request.follow => return self.answer(&draft, response, redirected),
+                redirect::Next::Answer => return self.answer(&draft, response, redirected),
                 redirect::Next::Stop(reason) => return Err(stopped(&draft, reason)),
                 redirect::Next::Follow(next) => request = next,
             }
@@ -95,8 +95,8 @@ impl StepVault {
         &self,
         request: &Outgoing,
         deadline: Instant,
-    ) -> Result<(Draft, Vec<scan::Hit>, Response), StepFailure> {
-        let known = self.known();
+    ) -> Result<(Draft, (Known, Vec<scan::Hit>), Response), StepFailure> {
+        let (known, references) = self.known();
         let written = scan::scan_written(request, &known);
         if let Err(refusal) = written {
             return Err(self.not_here(refusal, None).await);
@@ -111,18 +111,18 @@ impl StepVault {
         self.egress().check(draft.destination()).map_err(|error| egress_failure(&error))?;
         let request = match hits.is_empty() {
             true => draft.plain(),
-            false => self.fill(&draft, &known, &hits).await?,
+            false => self.fill(&draft, (&known, &references), &hits).await?,
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let response = self.egress().send(&self.pool(), request, left).await;
         let response = response.map_err(|error| egress_failure(&error))?;
-        Ok((draft, hits, response))
+        Ok((draft, (known, hits), response))
     }
 
     async fn fill(
         &self,
         draft: &Draft,
-        known: &crate::placeholder::Known,
+        (known, references): (&Known, &[Reference]),
         hits: &[scan::Hit],
     ) -> Result<keyward_egress::Request, StepFailure> {
         if draft.headers().iter().any(|(name, _)| name == "range") {
@@ -131,25 +131,42 @@ impl StepVault {
         }
         let to = destination(draft)?;
         let plain_allowed = self.egress().allows_plain(&to.host, to.port);
-        let values = self.release(&to, &places(hits), plain_allowed).await?;
+        let values = self.release(&to, references, &places(hits), plain_allowed).await?;
         let value = |number: usize| values.get(&number).map(|secret| secret.expose());
         draft.fill(fill::fill(draft, known, &value)).map_err(|error| egress_failure(&error))
     }
 
-    fn answer(&self, draft: &Draft, response: Response, redirected: bool) -> Answer {
+    fn answer(
+        &self,
+        draft: &Draft,
+        response: Response,
+        redirected: bool,
+    ) -> Result<Answer, StepFailure> {
         let masker = self.masker();
-        let headers = response.headers.into_iter().chain(response.trailers);
-        Answer {
+        let mut answer = Answer {
             status: response.status,
             url: draft.url().to_string(),
-            headers: headers.map(|(name, value)| (name, masker.reseal(&value))).collect(),
-            body: if masker.is_empty() {
-                response.body
-            } else {
-                masker.reseal(&response.body).into()
-            },
+            headers: response.headers.into_iter().chain(response.trailers).collect(),
+            body: response.body,
             redirected,
+        };
+        if masker.is_empty() {
+            return Ok(answer);
         }
+        if !answer.body.is_empty() && answer.headers.iter().any(is_coded) {
+            let to = draft.destination();
+            let message = format!(
+                "{to} answered in an encoding that cannot be searched for \
+                secrets; ask for gzip, deflate or none in Accept-Encoding"
+            );
+            return Err(StepFailure::new(StepErrorCode::ConnectionFailed, message));
+        }
+        for (name, value) in &mut answer.headers {
+            *name = String::from_utf8_lossy(&masker.reseal(name.as_bytes())).into_owned();
+            *value = masker.reseal(value);
+        }
+        answer.body = masker.reseal(&answer.body).into();
+        Ok(answer)
     }
 
     async fn not_here(&self, refusal: NotHere, draft: Option<&Draft>) -> StepFailure {
@@ -158,6 +175,16 @@ impl StepVault {
         let message = format!("{} ({})", refusal.hint, refusal.reason);
         StepFailure::new(StepErrorCode::CredentialNotAllowedHere, message)
     }
+}
+
+/// Whether a header says that the body is still encoded: what could be decoded no longer has one.
+fn is_coded((name, value): &(String, Vec<u8>)) -> bool {
+    let plain: &[u8] = match name.as_str() {
+        "content-encoding" => b"identity",
+        "transfer-encoding" => b"chunked",
+        _ => return false,
+    };
+    !value.trim_ascii().eq_ignore_ascii_case(plain)
 }
 
 /// Which placeholders stand in which places, each number once.

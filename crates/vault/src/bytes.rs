@@ -6,12 +6,13 @@ use keyward_model::clock::Timestamp;
 use keyward_model::id::Identifier;
 use zeroize::Zeroizing;
 
-/// A 256-bit key, wiped when dropped.
-pub(crate) struct Key(Zeroizing<[u8; 32]>);
+/// A 256-bit key, wiped when dropped. It has its own place on the heap, so that moving it leaves no
+/// copy behind and its page stays locked.
+pub(crate) struct Key(Box<Zeroizing<[u8; 32]>>);
 
 impl Key {
     pub(crate) fn new(bytes: [u8; 32]) -> Self {
-        let key = Self(Zeroizing::new(bytes));
+        let key = Self(Box::new(Zeroizing::new(bytes)));
         lock_memory(key.0.as_slice());
         key
     }

@@ -59,6 +59,9 @@ pub enum DeriveError {
     /// Too long.
     #[error("a JWT may be valid for one hour at most")]
     Validity,
+    /// More than a run may keep.
+    #[error("a run computes at most 1,000 values, from 8 MiB of messages and claims in all")]
+    TooMany,
     /// The field is no key of that algorithm.
     #[error(
         "the field does not hold a private key of that algorithm in PEM (PKCS #8 or, for RSA, PKCS #1)"
@@ -70,6 +73,17 @@ impl Derivation {
     /// The derivation's inputs as one text: part of its placeholder's computation.
     pub(crate) fn canonical(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// How many bytes of code's own it holds.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Basic | Self::Base64 => 0,
+            Self::Hmac { message, .. } => message.len(),
+            Self::Jwt { claims, header, .. } => {
+                claims.len() + header.as_ref().map_or(0, String::len)
+            }
+        }
     }
 
     /// Checks everything that can be told without the secret.

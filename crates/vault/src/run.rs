@@ -1,7 +1,7 @@
 //! What the vault holds for one run: the sealing key, the masker, and derivations made in it.
 
 use crate::bytes::Key;
-use crate::derive::Derivation;
+use crate::derive::{Derivation, DeriveError};
 use crate::keys::WorkspaceKeys;
 use crate::placeholder;
 use crate::seal::{self, Aad};
@@ -14,6 +14,11 @@ use keyward_model::policy::StepContext;
 use keyward_store::RunSecret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many values may be computed in a run.
+const MAX_DERIVED: usize = 1_000;
+/// How many bytes all that they are computed from may have.
+const MAX_DERIVED_BYTES: usize = 8 << 20;
 
 /// A value computed from a secret in this run, by its placeholder.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -177,22 +182,33 @@ impl RunVault {
     }
 
     /// Notes a derivation and gives its placeholder.
-    pub(crate) fn note(&self, entry: Derived) -> String {
+    ///
+    /// # Errors
+    /// `TooMany` where a run computes more than is kept of one.
+    pub(crate) fn note(&self, entry: Derived) -> Result<String, DeriveError> {
         let state = &self.0;
+        let mut derived = state.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = derived.values().map(|entry| entry.derivation.size()).sum::<usize>();
+        if noted.saturating_add(entry.derivation.size()) > MAX_DERIVED_BYTES {
+            return Err(DeriveError::TooMany);
+        }
         let name = placeholder::compute(
             &state.sealing,
             entry.credential,
             &entry.field,
             Some(&entry.derivation),
         );
-        let mut derived = state.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        if !derived.contains_key(&name) {
-            let content = serde_json::to_vec(&entry).unwrap_or_default();
-            let mut unsaved = state.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-            unsaved.push((name.clone(), content));
-            derived.insert(name.clone(), entry);
+        if derived.contains_key(&name) {
+            return Ok(name);
         }
-        name
+        if derived.len() >= MAX_DERIVED {
+            return Err(DeriveError::TooMany);
+        }
+        let content = serde_json::to_vec(&entry).unwrap_or_default();
+        let mut unsaved = state.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.push((name.clone(), content));
+        derived.insert(name.clone(), entry);
+        Ok(name)
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the vault holds for one attempt of one step: its grants, what was opened, and what was used.
 
 mod failure;
+mod record;
 mod resolve;
 
 pub use failure::StepFailure;
 
-use failure::{derive_failure, internal, not_allowed, unusable};
+use failure::{derive_failure, internal, unusable};
 use resolve::resolve;
 
 use crate::derive::{Derivation, verify_hmac};
@@ -15,20 +16,23 @@ use crate::seal;
 use crate::secret::{Exposed, Secret};
 use crate::vault::{Vault, VaultError};
 use keyward_egress::Client;
-use keyward_model::audit::{Action, Event};
-use keyward_model::credential::{CodeAccess, Credential, CredentialVersion, Status};
+use keyward_model::credential::{CodeAccess, Credential, CredentialVersion};
 use keyward_model::destination::{Destination, Place};
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::CredentialId;
 use keyward_model::mask::Masker;
-use keyward_model::policy::{Grant, Permit, Refusal, Refused, StepContext};
-use keyward_store::{AuditReceipt, Audited, Tx};
+use keyward_model::policy::{Grant, Permit, Refusal, StepContext, Use};
+use keyward_model::workflow::CredentialKey;
+use keyward_store::AuditReceipt;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// How many signatures one step may check.
 const MAX_VERIFICATIONS: u32 = 100;
+/// For so long what was granted at a step's start counts; afterwards each release asks anew.
+const FRESH: Duration = Duration::from_millis(250);
 
 /// One credential that a step used, for its record.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -62,11 +66,12 @@ pub struct Handle {
     pub info: serde_json::Value,
 }
 
-/// A field of a granted credential, perhaps computed from.
+/// A field of a granted credential, perhaps computed from, with its placeholder.
 pub(crate) struct Reference {
     key: String,
     field: String,
     derivation: Option<Derivation>,
+    name: String,
 }
 
 /// The vault's side of one attempt of one step. Cheap to clone.
@@ -78,14 +83,18 @@ struct Inner {
     context: StepContext,
     grants: BTreeMap<String, Grant>,
     refusals: BTreeMap<String, Refusal>,
+    begun: Instant,
     state: Mutex<State>,
 }
 
+/// One use that is recorded once in a step: credential, its revision, and origin.
+type Audible = (CredentialId, i64, String);
+
 #[derive(Default)]
 struct State {
-    /// Audited uses: credential and origin.
-    audited: HashMap<(CredentialId, String), Arc<Released>>,
-    versions: HashMap<CredentialId, Arc<CredentialVersion>>,
+    audited: HashMap<Audible, Arc<Released>>,
+    /// The version that was read last, with the head's revision at that time.
+    versions: HashMap<CredentialId, (i64, Arc<CredentialVersion>)>,
     used: Vec<UsedCredential>,
     verifications: u32,
     missed: Vec<String>,
@@ -93,7 +102,7 @@ struct State {
 
 /// A permit with the receipt of its record: what opening asks for.
 struct Released {
-    permit: Permit<keyward_model::policy::Use>,
+    permit: Permit<Use>,
     receipt: Arc<AuditReceipt>,
 }
 
@@ -112,8 +121,8 @@ impl StepVault {
                 }
             }
         }
-        let step =
-            Self(Arc::new(Inner { run, context, grants, refusals, state: Mutex::default() }));
+        let (begun, state) = (Instant::now(), Mutex::default());
+        let step = Self(Arc::new(Inner { run, context, grants, refusals, begun, state }));
         let refused = step.0.refusals.iter().map(|(key, refusal)| step.refusal(key, *refusal));
         step.record_refusals(refused.collect()).await;
         Ok(step)
@@ -156,6 +165,35 @@ impl StepVault {
         })
     }
 
+    /// The grant as it is now: what was deleted, narrowed or taken away while the step runs counts
+    /// for its next use.
+    async fn current(&self, key: &str) -> Result<Grant, StepFailure> {
+        let begun = self.grant(key)?;
+        if self.0.begun.elapsed() < FRESH {
+            return Ok(begun.clone());
+        }
+        let resolved = resolve(&self.0.run, &self.0.context, &[key.to_owned()]).await;
+        let outcome = match resolved.map(|mut outcomes| outcomes.pop()) {
+            Ok(Some((_, outcome))) => outcome,
+            Ok(None) => return Err(internal()),
+            Err(error) => {
+                tracing::error!(run = %self.0.context.run, %error, "grant not looked up again");
+                return Err(unusable(key));
+            }
+        };
+        let replaced = Refusal { code: StepErrorCode::CredentialUnusable, reason: "replaced" };
+        let refusal = match outcome {
+            Ok(grant) if grant.credential().id == begun.credential().id => return Ok(grant),
+            Ok(_) => replaced,
+            Err(refusal) => refusal,
+        };
+        self.record_refusals(vec![self.refusal(key, refusal)]).await;
+        Err(match refusal.code {
+            StepErrorCode::CredentialUnusable => unusable(key),
+            _ => self.missing(key),
+        })
+    }
+
     /// The one text for whatever keeps a step from a key.
     fn missing(&self, key: &str) -> StepFailure {
         let message =
@@ -163,8 +201,13 @@ impl StepVault {
         StepFailure::of_key(StepErrorCode::MissingCredential, key, message)
     }
 
-    /// Records that code asked for a key that its step does not declare, once for each key.
-    pub async fn record_undeclared(&self, key: &str) {
+    /// Records that code asked for a key that its step does not declare, once for each key. What
+    /// code calls a key may be anything, so what has not a key's form, or holds a value, is left out.
+    pub async fn record_undeclared(&self, asked: &str) {
+        let key = match CredentialKey::parse(asked) {
+            Ok(_) if self.masker().text(asked).as_str() == asked => asked,
+            _ => "",
+        };
         let known = self.0.grants.contains_key(key) || self.0.refusals.contains_key(key);
         let first = {
             let mut state = self.state();
@@ -182,9 +225,9 @@ impl StepVault {
 
     /// Hands a readable value to code, audited as exposed.
     pub async fn expose(&self, key: &str, field: Option<&str>) -> Result<Exposed, StepFailure> {
-        let grant = self.grant(key)?;
-        let field = self.field(grant, field)?;
-        let secret = self.open_exposed(grant, &field).await?;
+        let grant = self.current(key).await?;
+        let field = self.field(&grant, field)?;
+        let secret = self.open_exposed(&grant, &field).await?;
         let text = secret.expose_text().ok_or_else(|| unusable(key))?;
         Ok(Exposed::new(Zeroizing::new(text.to_owned())))
     }
@@ -202,14 +245,14 @@ impl StepVault {
         let credential = grant.credential();
         if credential.code_access == CodeAccess::Sealed {
             let (id, key) = (credential.id, key.to_owned());
-            let name = self.0.run.note(Derived { credential: id, key, field, derivation });
+            let noted = self.0.run.note(Derived { credential: id, key, field, derivation });
+            let name = noted.map_err(|error| derive_failure(&error))?;
             return Ok(Exposed::new(Zeroizing::new(name)));
         }
-        let secret = self.open_exposed(grant, &field).await?;
-        let value = apply(credential, &derivation, &secret)?;
-        // Named by all that it is computed from, or another's needles would be taken for its own.
-        let name = self.placeholder(credential.id, &field, Some(&derivation));
-        self.teach(credential, &name, value.expose(), None);
+        let grant = self.current(key).await?;
+        let secret = self.open_exposed(&grant, &field).await?;
+        let value = apply(grant.credential(), &derivation, &secret)?;
+        self.teach(grant.credential(), value.expose(), None);
         let text = value.expose_text().ok_or_else(|| unusable(key))?;
         Ok(Exposed::new(Zeroizing::new(text.to_owned())))
     }
@@ -223,14 +266,15 @@ impl StepVault {
         signature: (&str, &str, &str),
     ) -> Result<bool, StepFailure> {
         let (signature, algorithm, encoding) = signature;
-        let grant = self.grant(key)?;
-        let field = self.field(grant, field)?;
+        let grant = self.current(key).await?;
+        let field = self.field(&grant, field)?;
         self.count_verification()?;
         let vault = self.vault();
         let permit = grant.verify(vault.fresh(), vault.now());
         let permit = self.allowed(permit).await?;
         let receipt = self.audit(vec![permit.event().clone()]).await?;
         let secret = self.open(&permit, &receipt, &field).await?;
+        self.note_use(permit.credential(), None, "sealed");
         verify_hmac(secret.expose(), message, signature, algorithm, encoding)
             .map_err(|error| derive_failure(&error))
     }
@@ -250,10 +294,7 @@ impl StepVault {
         if !text.contains(placeholder::PREFIX) {
             return BTreeMap::new();
         }
-        let all = self
-            .references()
-            .into_iter()
-            .map(|reference| (self.placeholder_of(&reference), reference.key));
+        let all = self.references().into_iter().map(|reference| (reference.name, reference.key));
         all.filter(|(name, _)| text.contains(name.as_str())).collect()
     }
 
@@ -280,64 +321,49 @@ impl StepVault {
         placeholder::compute(&self.0.run.0.sealing, credential, field, derivation)
     }
 
-    /// Every placeholder that this step may use, by number.
-    pub(crate) fn known(&self) -> Known {
+    /// Every placeholder that this step may use, by its number in the list.
+    pub(crate) fn known(&self) -> (Known, Vec<Reference>) {
+        let references = self.references();
         let mut known = Known::default();
-        for (number, reference) in self.references().iter().enumerate() {
-            known.insert(&self.placeholder_of(reference), number);
+        for (number, reference) in references.iter().enumerate() {
+            known.insert(&reference.name, number);
         }
-        known
-    }
-
-    pub(crate) fn holds_placeholder(&self, text: &[u8]) -> bool {
-        let known = self.known();
-        !known.search(text).is_empty() || known.search_encoded(text)
+        (known, references)
     }
 
     /// Rows 7 to 10 for one request, then the values: each placeholder number with its places.
     pub(crate) async fn release(
         &self,
         to: &Destination,
+        references: &[Reference],
         wanted: &[(usize, Vec<Place>)],
         operator_allows: bool,
     ) -> Result<HashMap<usize, Secret>, StepFailure> {
-        let references = self.references();
         let mut by_key: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
         for (number, places) in wanted {
             let reference = references.get(*number).ok_or_else(internal)?;
             by_key.entry(&reference.key).or_default().extend(places);
         }
-        let mut fresh = Vec::new();
+        let (mut revisions, mut fresh) = (BTreeMap::new(), Vec::new());
         for (key, places) in by_key {
             let vault = self.vault();
-            let grant = self.grant(key)?;
+            let grant = self.current(key).await?;
             let permit = grant.use_at(vault.fresh(), vault.now(), to, &places, operator_allows);
             let permit = self.allowed(permit).await?;
-            let audited = (permit.credential().id, to.origin());
-            if !self.state().audited.contains_key(&audited) {
-                fresh.push((audited, permit));
+            let audible = audible(permit.credential(), to);
+            revisions.insert(key, audible.clone());
+            if !self.state().audited.contains_key(&audible) {
+                fresh.push((audible, permit));
             }
         }
         self.audit_uses(fresh).await?;
         let mut values = HashMap::new();
         for (number, _) in wanted {
             let reference = references.get(*number).ok_or_else(internal)?;
-            values.insert(*number, self.open_reference(reference, to).await?);
+            let audible = revisions.get(reference.key.as_str()).ok_or_else(internal)?;
+            values.insert(*number, self.open_reference(reference, audible).await?);
         }
         Ok(values)
-    }
-
-    /// Records a placeholder that stood where it must not.
-    pub(crate) async fn record_misplaced(&self, reason: &'static str, to: Option<String>) {
-        let refusal = Refusal { code: StepErrorCode::CredentialNotAllowedHere, reason };
-        let keys: Vec<&String> = self.0.grants.keys().collect();
-        let key = match keys.as_slice() {
-            [only] => only.as_str(),
-            _ => "",
-        };
-        let mut refused = self.refusal(key, refusal);
-        refused.event.destination = to;
-        self.record_refusals(vec![refused]).await;
     }
 
     fn vault(&self) -> &Vault {
@@ -351,30 +377,28 @@ impl StepVault {
     fn references(&self) -> Vec<Reference> {
         let mut all: Vec<Reference> = Vec::new();
         for (key, grant) in &self.0.grants {
-            let fields = grant.credential().details.secret.iter();
-            all.extend(fields.map(|field| Reference {
+            let credential = grant.credential();
+            all.extend(credential.details.secret.iter().map(|field| Reference {
                 key: key.clone(),
                 field: field.clone(),
                 derivation: None,
+                name: self.placeholder(credential.id, field, None),
             }));
         }
         let derived = self.0.run.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        let granted = |entry: &&Derived| {
+        let granted = |entry: &Derived| {
             let grant = self.0.grants.get(&entry.key);
             grant.is_some_and(|grant| grant.credential().id == entry.credential)
         };
-        all.extend(derived.values().filter(granted).map(|entry| Reference {
-            key: entry.key.clone(),
-            field: entry.field.clone(),
-            derivation: Some(entry.derivation.clone()),
+        all.extend(derived.iter().filter(|(_, entry)| granted(entry)).map(|(name, entry)| {
+            Reference {
+                key: entry.key.clone(),
+                field: entry.field.clone(),
+                derivation: Some(entry.derivation.clone()),
+                name: name.clone(),
+            }
         }));
         all
-    }
-
-    fn placeholder_of(&self, reference: &Reference) -> String {
-        let id = self.0.grants.get(&reference.key).map(|grant| grant.credential().id);
-        id.map(|id| self.placeholder(id, &reference.field, reference.derivation.as_ref()))
-            .unwrap_or_default()
     }
 
     fn field(&self, grant: &Grant, field: Option<&str>) -> Result<String, StepFailure> {
@@ -390,19 +414,19 @@ impl StepVault {
     async fn open_reference(
         &self,
         reference: &Reference,
-        to: &Destination,
+        audible: &Audible,
     ) -> Result<Secret, StepFailure> {
-        let grant = self.grant(&reference.key)?;
-        let credential = grant.credential();
-        let released = self.state().audited.get(&(credential.id, to.origin())).cloned();
-        let released = released.ok_or_else(internal)?;
+        let released = self.state().audited.get(audible).cloned().ok_or_else(internal)?;
+        let credential = released.permit.credential();
+        if !credential.details.secret.contains(&reference.field) {
+            return Err(unusable(&reference.key));
+        }
         let secret = self.open(&released.permit, &released.receipt, &reference.field).await?;
-        let name = self.placeholder_of(reference);
         let plain = self.placeholder(credential.id, &reference.field, None);
-        self.teach(credential, &reference.field, secret.expose(), Some(&plain));
+        self.teach(credential, secret.expose(), Some(&plain));
         let Some(derivation) = &reference.derivation else { return Ok(secret) };
         let value = apply(credential, derivation, &secret)?;
-        self.teach(credential, &name, value.expose(), Some(&name));
+        self.teach(credential, value.expose(), Some(&reference.name));
         Ok(value)
     }
 
@@ -413,7 +437,7 @@ impl StepVault {
         let secret = self.open(&permit, &receipt, field).await?;
         let credential = grant.credential();
         let name = self.placeholder(credential.id, field, None);
-        self.teach(credential, field, secret.expose(), Some(&name));
+        self.teach(credential, secret.expose(), Some(&name));
         self.note_use(credential, None, "exposed");
         Ok(secret)
     }
@@ -436,35 +460,22 @@ impl StepVault {
     }
 
     async fn version(&self, credential: &Credential) -> Result<Arc<CredentialVersion>, VaultError> {
-        if let Some(row) = self.state().versions.get(&credential.id) {
+        if let Some((revision, row)) = self.state().versions.get(&credential.id)
+            && *revision == credential.revision
+        {
             return Ok(row.clone());
         }
         let (workspace, id, version) = (credential.workspace, credential.id, credential.version);
         let row =
             self.vault().store().read(move |tx| tx.credential_version(workspace, id, version));
         let row = Arc::new(row.await?.ok_or(VaultError::Unreadable)?);
-        self.state().versions.insert(id, row.clone());
+        self.state().versions.insert(id, (credential.revision, row.clone()));
         Ok(row)
     }
 
-    fn teach(&self, credential: &Credential, field: &str, value: &[u8], name: Option<&str>) {
-        let cached = (credential.id.to_string(), credential.version, field.to_owned());
-        let needles = self.vault().needles(cached, value);
+    fn teach(&self, credential: &Credential, value: &[u8], name: Option<&str>) {
+        let needles = self.vault().needles(credential.id, value);
         self.masker().learn(needles, name.unwrap_or("***"));
-    }
-
-    fn note_use(&self, credential: &Credential, destination: Option<String>, access: &'static str) {
-        let used = UsedCredential {
-            key: credential.key.clone(),
-            credential_id: credential.id,
-            version: credential.version,
-            destination,
-            access,
-        };
-        let mut state = self.state();
-        if !state.used.contains(&used) {
-            state.used.push(used);
-        }
     }
 
     fn count_verification(&self) -> Result<(), StepFailure> {
@@ -476,113 +487,10 @@ impl StepVault {
         let message = format!("a step may check at most {MAX_VERIFICATIONS} signatures");
         Err(StepFailure::new(StepErrorCode::ValidationFailed, message))
     }
+}
 
-    fn refusal(&self, key: &str, refusal: Refusal) -> Refused {
-        let vault = self.vault();
-        self.0.context.refused(vault.fresh(), vault.now(), Action::CredentialUsed, refusal, key)
-    }
-
-    /// A permit, or its refusal recorded and told.
-    async fn allowed<P>(
-        &self,
-        permit: Result<Permit<P>, Refused>,
-    ) -> Result<Permit<P>, StepFailure> {
-        let refused = match permit {
-            Ok(permit) => return Ok(permit),
-            Err(refused) => refused,
-        };
-        let key = refused.event.key.clone().unwrap_or_default();
-        let Refusal { code, reason } = refused.refusal;
-        let to = refused.event.destination.clone();
-        self.record_refusals(vec![refused]).await;
-        Err(match code {
-            StepErrorCode::CredentialUnusable => unusable(&key),
-            _ => not_allowed(&key, reason, to.as_deref()),
-        })
-    }
-
-    async fn record_refusals(&self, refused: Vec<Refused>) {
-        if refused.is_empty() {
-            return;
-        }
-        let events: Vec<Event> = refused.into_iter().map(|refused| *refused.event).collect();
-        // A refusal stands whether or not it could be recorded; the next release would fail anyway.
-        if let Err(failure) = self.audit(events).await {
-            tracing::warn!(run = %self.0.context.run, error = %failure, "refusal not recorded");
-        }
-    }
-
-    async fn audit_uses(
-        &self,
-        fresh: Vec<((CredentialId, String), Permit<keyward_model::policy::Use>)>,
-    ) -> Result<(), StepFailure> {
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let events = fresh.iter().map(|(_, permit)| permit.event().clone()).collect();
-        let receipt = Arc::new(self.audit(events).await?);
-        for (audited, permit) in fresh {
-            self.note_use(permit.credential(), Some(audited.1.clone()), "sealed");
-            let released = Released { permit, receipt: receipt.clone() };
-            self.state().audited.insert(audited, Arc::new(released));
-        }
-        Ok(())
-    }
-
-    /// Row 10: durable, or nothing is released.
-    async fn audit(&self, events: Vec<Event>) -> Result<AuditReceipt, StepFailure> {
-        let write = move |_: &mut Tx<'_>| Ok(Audited::new((), events.clone()));
-        match self.vault().store().write(write).await {
-            Ok(((), receipt)) => Ok(receipt),
-            Err(error) => {
-                tracing::error!(run = %self.0.context.run, %error, "use not recorded");
-                let message = "the use could not be recorded, so the value was not released";
-                Err(StepFailure::new(StepErrorCode::AuditUnavailable, message))
-            }
-        }
-    }
-
-    /// Marks a credential that does not open, and tells the step.
-    async fn broken(&self, credential: &Credential, error: &VaultError) -> StepFailure {
-        tracing::error!(credential = %credential.id, %error, "credential does not open");
-        let reason = Refusal { code: StepErrorCode::CredentialUnusable, reason: "unreadable" };
-        let mut refused = self.refusal(&credential.key, reason);
-        refused.event.credential = Some(credential.id);
-        if credential.status != Status::Error {
-            self.mark_unreadable(credential).await;
-        }
-        self.record_refusals(vec![refused]).await;
-        unusable(&credential.key)
-    }
-
-    async fn mark_unreadable(&self, credential: &Credential) {
-        let vault = self.vault();
-        let (mut head, expected) = (credential.clone(), credential.revision);
-        head.status = Status::Error;
-        head.status_reason = Some("unreadable".into());
-        head.revision += 1;
-        let event = Event::new(
-            vault.fresh(),
-            head.workspace,
-            vault.now(),
-            keyward_model::actor::Actor::system(),
-            Action::CredentialUpdated,
-        );
-        let event = Event {
-            credential: Some(head.id),
-            key: Some(head.key.clone()),
-            reason: "unreadable".into(),
-            ..event
-        };
-        let head = self.0.run.0.keys.sign(head);
-        let write = move |tx: &mut Tx<'_>| {
-            tx.update_credential(&head, expected)?;
-            Ok(Audited::new((), vec![event.clone()]))
-        };
-        if let Err(error) = vault.store().write(write).await {
-            tracing::warn!(credential = %credential.id, %error, "status not written");
-        }
-    }
+fn audible(credential: &Credential, to: &Destination) -> Audible {
+    (credential.id, credential.revision, to.origin())
 }
 
 fn apply(

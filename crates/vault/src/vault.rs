@@ -1,12 +1,12 @@
 //! The vault: unlocked keys, signed rows, tokens, and the entry to runs.
 
-use crate::bytes::random;
+use crate::bytes::{random, sha256};
 use crate::keys::{ServerKeys, WorkspaceKeys};
 use crate::root::{RootKey, RootKeyError};
 use crate::token::{NewToken, TokenKind};
 use keyward_egress::Client;
 use keyward_model::clock::{Clock, Timestamp};
-use keyward_model::id::{Identifier, WorkspaceId};
+use keyward_model::id::{CredentialId, Identifier, WorkspaceId};
 use keyward_model::mask::Needles;
 use keyward_model::tag::{Granting, Tagged};
 use keyward_model::tenant::WorkspaceKey;
@@ -56,8 +56,8 @@ struct Inner {
     needles: Mutex<HashMap<NeedleKey, CachedNeedles>>,
 }
 
-/// Credential (or other source), version and field.
-pub(crate) type NeedleKey = (String, i64, String);
+/// The credential, and the value's SHA-256: a value computed from a secret can be another each time.
+type NeedleKey = (CredentialId, [u8; 32]);
 type CachedNeedles = (Timestamp, Arc<Needles>);
 /// How long needles are kept for the next run.
 const NEEDLES_MILLIS: i64 = 60_000;
@@ -208,8 +208,8 @@ impl Vault {
     }
 
     /// The needles of a value, from the cache where they are young enough.
-    pub(crate) fn needles(&self, key: NeedleKey, value: &[u8]) -> Arc<Needles> {
-        let now = self.now();
+    pub(crate) fn needles(&self, credential: CredentialId, value: &[u8]) -> Arc<Needles> {
+        let (now, key) = (self.now(), (credential, sha256(value)));
         let lock = || self.0.needles.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, needles)) = lock().get(&key) {
             return needles.clone();

@@ -1,0 +1,155 @@
+//! What a step's use of credentials leaves behind: audit events, the run's list of uses, and the
+//! status of a credential that does not open.
+
+use super::failure::{not_allowed, unusable};
+use super::{Audible, Released, StepFailure, StepVault, UsedCredential};
+use crate::vault::VaultError;
+use keyward_model::audit::{Action, Event};
+use keyward_model::credential::{Credential, Status};
+use keyward_model::error::StepErrorCode;
+use keyward_model::policy::{Permit, Refusal, Refused, Use};
+use keyward_store::{AuditReceipt, Audited, Tx};
+use std::sync::Arc;
+
+impl StepVault {
+    /// Records a placeholder that stood where it must not.
+    pub(crate) async fn record_misplaced(&self, reason: &'static str, to: Option<String>) {
+        let refusal = Refusal { code: StepErrorCode::CredentialNotAllowedHere, reason };
+        let keys: Vec<&String> = self.0.grants.keys().collect();
+        let key = match keys.as_slice() {
+            [only] => only.as_str(),
+            _ => "",
+        };
+        let mut refused = self.refusal(key, refusal);
+        refused.event.destination = to;
+        self.record_refusals(vec![refused]).await;
+    }
+
+    pub(super) fn note_use(
+        &self,
+        credential: &Credential,
+        destination: Option<String>,
+        access: &'static str,
+    ) {
+        let used = UsedCredential {
+            key: credential.key.clone(),
+            credential_id: credential.id,
+            version: credential.version,
+            destination,
+            access,
+        };
+        let mut state = self.state();
+        if !state.used.contains(&used) {
+            state.used.push(used);
+        }
+    }
+
+    pub(super) fn refusal(&self, key: &str, refusal: Refusal) -> Refused {
+        let vault = self.vault();
+        self.0.context.refused(vault.fresh(), vault.now(), Action::CredentialUsed, refusal, key)
+    }
+
+    /// A permit, or its refusal recorded and told.
+    pub(super) async fn allowed<P>(
+        &self,
+        permit: Result<Permit<P>, Refused>,
+    ) -> Result<Permit<P>, StepFailure> {
+        let refused = match permit {
+            Ok(permit) => return Ok(permit),
+            Err(refused) => refused,
+        };
+        let key = refused.event.key.clone().unwrap_or_default();
+        let Refusal { code, reason } = refused.refusal;
+        let to = refused.event.destination.clone();
+        self.record_refusals(vec![refused]).await;
+        Err(match code {
+            StepErrorCode::CredentialUnusable => unusable(&key),
+            _ => not_allowed(&key, reason, to.as_deref()),
+        })
+    }
+
+    pub(super) async fn record_refusals(&self, refused: Vec<Refused>) {
+        if refused.is_empty() {
+            return;
+        }
+        let events: Vec<Event> = refused.into_iter().map(|refused| *refused.event).collect();
+        // A refusal stands whether or not it could be recorded; the next release would fail anyway.
+        if let Err(failure) = self.audit(events).await {
+            tracing::warn!(run = %self.0.context.run, error = %failure, "refusal not recorded");
+        }
+    }
+
+    pub(super) async fn audit_uses(
+        &self,
+        fresh: Vec<(Audible, Permit<Use>)>,
+    ) -> Result<(), StepFailure> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let events = fresh.iter().map(|(_, permit)| permit.event().clone()).collect();
+        let receipt = Arc::new(self.audit(events).await?);
+        for (audible, permit) in fresh {
+            self.note_use(permit.credential(), Some(audible.2.clone()), "sealed");
+            let released = Released { permit, receipt: receipt.clone() };
+            self.state().audited.insert(audible, Arc::new(released));
+        }
+        Ok(())
+    }
+
+    /// Row 10: durable, or nothing is released.
+    pub(super) async fn audit(&self, events: Vec<Event>) -> Result<AuditReceipt, StepFailure> {
+        let write = move |_: &mut Tx<'_>| Ok(Audited::new((), events.clone()));
+        match self.vault().store().write(write).await {
+            Ok(((), receipt)) => Ok(receipt),
+            Err(error) => {
+                tracing::error!(run = %self.0.context.run, %error, "use not recorded");
+                let message = "the use could not be recorded, so the value was not released";
+                Err(StepFailure::new(StepErrorCode::AuditUnavailable, message))
+            }
+        }
+    }
+
+    /// Marks a credential that does not open, and tells the step.
+    pub(super) async fn broken(&self, credential: &Credential, error: &VaultError) -> StepFailure {
+        tracing::error!(credential = %credential.id, %error, "credential does not open");
+        let reason = Refusal { code: StepErrorCode::CredentialUnusable, reason: "unreadable" };
+        let mut refused = self.refusal(&credential.key, reason);
+        refused.event.credential = Some(credential.id);
+        // A database that does not answer says nothing about the credential.
+        let is_broken = !matches!(error, VaultError::Store(_));
+        if is_broken && credential.status != Status::Error {
+            self.mark_unreadable(credential).await;
+        }
+        self.record_refusals(vec![refused]).await;
+        unusable(&credential.key)
+    }
+
+    async fn mark_unreadable(&self, credential: &Credential) {
+        let vault = self.vault();
+        let (mut head, expected) = (credential.clone(), credential.revision);
+        head.status = Status::Error;
+        head.status_reason = Some("unreadable".into());
+        head.revision += 1;
+        let event = Event::new(
+            vault.fresh(),
+            head.workspace,
+            vault.now(),
+            keyward_model::actor::Actor::system(),
+            Action::CredentialUpdated,
+        );
+        let event = Event {
+            credential: Some(head.id),
+            key: Some(head.key.clone()),
+            reason: "unreadable".into(),
+            ..event
+        };
+        let head = self.0.run.0.keys.sign(head);
+        let write = move |tx: &mut Tx<'_>| {
+            tx.update_credential(&head, expected)?;
+            Ok(Audited::new((), vec![event.clone()]))
+        };
+        if let Err(error) = vault.store().write(write).await {
+            tracing::warn!(credential = %credential.id, %error, "status not written");
+        }
+    }
+}
