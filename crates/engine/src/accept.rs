@@ -81,7 +81,7 @@ impl Engine {
             owned: owned.await?,
             workflow: new.workflow,
             starter: new.starter,
-            member: event.member,
+            member: Some(event.member),
             trigger: plain,
             no_store: new.no_store,
             compiled,

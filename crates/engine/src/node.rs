@@ -3,7 +3,11 @@
 use crate::no_store::context;
 use crate::runner::Drive;
 use crate::{Engine, EngineError};
+use keyward_model::error::StepErrorCode;
+use keyward_model::mask::Masked;
+use keyward_model::run::{RunEnd, RunStatus};
 use keyward_store::{Owned, StoreError};
+use keyward_vault::VaultError;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -97,11 +101,38 @@ impl Engine {
                 tokio::spawn(async move {
                     if let Err(error) = engine.continue_run(run).await {
                         tracing::error!(run = %run.run, %error, "run cannot be continued");
+                        engine.end_where_hopeless(run, &error).await;
                     }
                 });
             }
         }
         Ok(count)
+    }
+
+    /// Ends a run whose workflow is gone or was tampered with; after other errors it is taken up again.
+    async fn end_where_hopeless(&self, run: Owned, error: &EngineError) {
+        let hopeless = matches!(
+            error,
+            EngineError::VersionGone
+                | EngineError::Vault(VaultError::Tampered(_) | VaultError::Unreadable)
+                | EngineError::Store(StoreError::Corrupt { .. })
+        );
+        if !hopeless {
+            return;
+        }
+        let end = RunEnd {
+            status: RunStatus::Failed,
+            error_code: Some(StepErrorCode::Interrupted),
+            error_message: Some(Masked::from_static(
+                "the server stopped, and the run's workflow is gone or cannot be read",
+            )),
+            error_step: None,
+            finished_at: self.vault().now(),
+        };
+        let ended = self.vault().store().record(move |tx| tx.end_run(&run, &end)).await;
+        if let Err(error) = ended {
+            tracing::error!(run = %run.run, %error, "run cannot be ended");
+        }
     }
 
     async fn continue_run(&self, owned: Owned) -> Result<(), EngineError> {
@@ -119,7 +150,7 @@ impl Engine {
             owned,
             workflow: run.workflow,
             starter: run.starter,
-            member: run.member.unwrap_or(head.owner),
+            member: run.member,
             trigger: trigger.into(),
             no_store: run.no_store,
             compiled: self.compiled(&head, run.version).await?,

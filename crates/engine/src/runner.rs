@@ -26,7 +26,8 @@ pub(crate) struct Drive {
     pub(crate) owned: Owned,
     pub(crate) workflow: WorkflowId,
     pub(crate) starter: Actor,
-    pub(crate) member: MemberId,
+    /// Whose rights count; with nobody, no credential is granted.
+    pub(crate) member: Option<MemberId>,
     /// Masked JSON.
     pub(crate) trigger: Arc<str>,
     pub(crate) no_store: bool,
@@ -109,7 +110,9 @@ impl Engine {
 
     /// Row 2: whoever the run acts for may still run workflows.
     async fn member_may_run(&self, drive: &Drive) -> Result<bool, EngineError> {
-        let (workspace, member) = (drive.owned.workspace, drive.member);
+        let (workspace, Some(member)) = (drive.owned.workspace, drive.member) else {
+            return Ok(false);
+        };
         let row = match self.vault().store().read(move |tx| tx.member(workspace, member)).await {
             Ok(Some(row)) => row,
             Ok(None) | Err(StoreError::Corrupt { .. }) => return Ok(false),

@@ -17,8 +17,6 @@ pub(crate) async fn execute(input: &StepInput, step: &HttpStep, context: &Contex
         Ok(prepared) => prepared,
         Err(failure) => return input.fail(&failure),
     };
-    let masker = input.run_vault.masker();
-    let shown = masker.json(&prepared.shown);
     let mut outgoing = prepared.outgoing;
     let key = input.idempotency_key.clone();
     add_idempotency_key(&outgoing.method, &mut outgoing.headers, key);
@@ -28,6 +26,8 @@ pub(crate) async fn execute(input: &StepInput, step: &HttpStep, context: &Contex
         Ok(answer) => answered(input, &answer),
         Err(failure) => input.fail(&failure),
     };
+    // Masked now that what the request needed is known: data may hold a value too.
+    let shown = input.run_vault.masker().json(&prepared.shown);
     result.seals.extend(input.vault.seals_in(shown.as_str()));
     result.input = Some(shown);
     result
