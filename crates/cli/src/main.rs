@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         keyward_sandbox::zygote_main();
     }
     harden::forbid_dumps();
+    harden::tell_panics_briefly();
     let cli = Cli::parse();
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,

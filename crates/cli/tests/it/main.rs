@@ -11,6 +11,7 @@ mod api_contract;
 mod bad_input;
 mod crash;
 mod credentials;
+mod echoes;
 mod hostile_code;
 mod scene;
 mod tampering;
