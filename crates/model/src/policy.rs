@@ -150,6 +150,14 @@ impl Grant {
         &self.credential
     }
 
+    /// The same grant, of the version that a step was granted when it began.
+    #[must_use]
+    pub fn keeping_version(&self, begun: &Self) -> Self {
+        let mut credential = Credential::clone(&self.credential);
+        credential.version = begun.credential.version;
+        Self { context: self.context.clone(), credential: Arc::new(credential) }
+    }
+
     /// Rows 7 and 8: the permit to use the credential in one request.
     /// `id` is the audit event's; `operator_allows` as in `EgressPolicy::admits`.
     pub fn use_at(

@@ -183,7 +183,9 @@ impl StepVault {
         };
         let replaced = Refusal { code: StepErrorCode::CredentialUnusable, reason: "replaced" };
         let refusal = match outcome {
-            Ok(grant) if grant.credential().id == begun.credential().id => return Ok(grant),
+            Ok(grant) if grant.credential().id == begun.credential().id => {
+                return Ok(self.keep_version(grant, begun).await);
+            }
             Ok(_) => replaced,
             Err(refusal) => refusal,
         };
@@ -192,6 +194,16 @@ impl StepVault {
             StepErrorCode::CredentialUnusable => unusable(key),
             _ => self.missing(key),
         })
+    }
+
+    /// A step that runs keeps the value that it began with; the next one gets what has replaced it.
+    /// Where widening has dropped the earlier version, there is only the new one.
+    async fn keep_version(&self, grant: Grant, begun: &Grant) -> Grant {
+        if grant.credential().version == begun.credential().version {
+            return grant;
+        }
+        let kept = grant.keeping_version(begun);
+        if self.version(kept.credential()).await.is_ok() { kept } else { grant }
     }
 
     /// The one text for whatever keeps a step from a key.
