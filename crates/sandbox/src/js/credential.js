@@ -29,8 +29,9 @@
   const credential = (key, field) => {
     const found = handle(key);
     const name = fieldName(field);
-    if (found.readable) return ask('expose', key, { field: name });
     const chosen = name ?? found.main;
+    // The fields of a readable one are the plain ones; its secret ones are asked for.
+    if (found.readable && !Object.hasOwn(found.fields, chosen ?? '')) return ask('expose', key, { field: name });
     const names = Object.keys(found.fields).join(', ');
     if (chosen === undefined || chosen === null) {
       throw missing(`credential "${key}" has several fields: name one of ${names}`, key);
