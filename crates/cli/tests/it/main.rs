@@ -9,11 +9,14 @@
 
 mod api_contract;
 mod bad_input;
+mod broker;
 mod crash;
 mod credentials;
 mod echoes;
 mod hostile_code;
+mod masking;
+mod runs;
 mod scene;
-mod tampering;
 mod server;
+mod tampering;
 mod walkthrough;
