@@ -4,6 +4,7 @@ mod accept;
 mod cancel;
 mod compiled;
 mod counters;
+mod held_up;
 mod live;
 mod no_store;
 mod node;

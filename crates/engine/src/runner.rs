@@ -1,6 +1,7 @@
 //! Drives one run: asks the model what is next, does it, stores what came out.
 
 use crate::compiled::CompiledWorkflow;
+use crate::held_up::will_pass;
 use crate::live::Live;
 use crate::steps::code::Globals;
 use crate::steps::{Failed, LogLine, StepInput, StepResult, code, http};
@@ -59,7 +60,7 @@ impl Engine {
     /// Drives a run to its end, continuing after the records that it already has.
     pub(crate) async fn drive(&self, drive: Drive, records: Vec<NewStep>) -> Ended {
         let live = self.live().begin(drive.owned.run);
-        let ended = match self.drive_steps(&drive, records, live.clone()).await {
+        let ended = match self.drive_on(&drive, records, &live).await {
             Ok(ended) => ended,
             Err(error) => self.gave_up(&drive, &live, &error),
         };
@@ -80,6 +81,24 @@ impl Engine {
             error => tracing::error!(run = %drive.owned.run, %error, "run interrupted"),
         }
         Ended { status, output: None, seals: Default::default(), failed: None }
+    }
+
+    /// Drives, and goes on from what is stored after each failure of the database that passes.
+    async fn drive_on(
+        &self,
+        drive: &Drive,
+        mut records: Vec<NewStep>,
+        live: &Arc<Live>,
+    ) -> Result<Ended, EngineError> {
+        loop {
+            match self.drive_steps(drive, records, live.clone()).await {
+                Err(error) if will_pass(&error) && !live.is_cancelled() => {
+                    tracing::warn!(run = %drive.owned.run, %error, "run held up");
+                    records = self.read_again(drive).await?;
+                }
+                done => return done,
+            }
+        }
     }
 
     async fn drive_steps(

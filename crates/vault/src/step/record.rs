@@ -8,7 +8,7 @@ use keyward_model::audit::{Action, Event};
 use keyward_model::credential::{Credential, Status};
 use keyward_model::error::StepErrorCode;
 use keyward_model::policy::{Permit, Refusal, Refused, Use};
-use keyward_store::{AuditReceipt, Audited, Tx};
+use keyward_store::{AuditReceipt, Audited, StoreError, Tx};
 use std::sync::Arc;
 
 impl StepVault {
@@ -116,7 +116,7 @@ impl StepVault {
         let mut refused = self.refusal(&credential.key, reason);
         refused.event.credential = Some(credential.id);
         // A database that does not answer says nothing about the credential.
-        let is_broken = !matches!(error, VaultError::Store(_));
+        let is_broken = !matches!(error, VaultError::Store(StoreError::Unavailable(_)));
         if is_broken && credential.status != Status::Error {
             self.mark_unreadable(credential).await;
         }
@@ -125,8 +125,12 @@ impl StepVault {
     }
 
     async fn mark_unreadable(&self, credential: &Credential) {
-        let vault = self.vault();
-        let (mut head, expected) = (credential.clone(), credential.revision);
+        let (vault, workspace, id) = (self.vault(), credential.workspace, credential.id);
+        let read = vault.store().read(move |tx| tx.credential(workspace, id)).await;
+        let head = read.ok().flatten().and_then(|row| self.0.run.0.keys.verify(row).ok());
+        // A step may keep an earlier version; what is wrong with that says nothing of the head's.
+        let Some(mut head) = head.filter(|head| head.version == credential.version) else { return };
+        let expected = head.revision;
         head.status = Status::Error;
         head.status_reason = Some("unreadable".into());
         head.revision += 1;
