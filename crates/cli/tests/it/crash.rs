@@ -1,6 +1,7 @@
 //! The server dies in the middle of its work: what it accepted is finished after the next start or by
 //! another node, nothing is recorded twice, and no use is without its audit record.
 
+mod database;
 mod nodes;
 mod restart;
 mod stop;

@@ -1,7 +1,7 @@
 //! Somebody else's hand in the database, the keys and the files: it destroys, and gains nothing.
 
 mod audit;
-mod credentials;
+mod credential_rows;
 mod grants;
 mod start;
 mod sweep;

@@ -242,3 +242,22 @@ fn a_no_store_run_is_finished_too_and_leaves_nothing() {
     assert_eq!(scene.requests("late")[0].text(), payload);
     assert_eq!(scene.keys("early").len(), 1);
 }
+
+#[test]
+fn a_run_ends_although_its_workflow_is_gone_after_the_crash() {
+    let mut scene = Scene::of(Server::start("crash-gone", Backend::Sqlite));
+    scene.echo.route("/slow", Reply::text("done").after(SLOW));
+    let (workflow, hook) = scene.server.workflow(&json!({
+        "name": "Gone", "trigger": { "kind": "http" }, "steps": [scene.call("slow", &json!({}))],
+    }));
+    let answer = scene.server.hook(&hook, &json!({ "n": 1 }));
+    let id = answer.expect(202)["run_id"].as_str().unwrap().to_owned();
+    scene.wait_for("slow", 1);
+    let deleted = scene.server.api("DELETE", &format!("/workflows/{workflow}"), &Value::Null);
+    assert_eq!(deleted.status, 204, "{}", deleted.body);
+    scene.kill_and_restart();
+    let run = scene.server.ended(&id);
+    assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("interrupted")));
+    assert_eq!(scene.keys("slow").len(), 1);
+    check_audit(&scene.server);
+}
