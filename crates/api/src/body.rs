@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequest<S> for Document {
         let body = collect(body, workflow::MAX_BYTES).await?;
         if kind.ends_with("yaml") {
             let document = yaml::parse(&body)
-                .map_err(|fault| Problem::fault("", "invalid_yaml", fault.to_string()))?;
+                .map_err(|fault| Problem::new("invalid_request", fault.to_string()))?;
             return Ok(Self(document));
         }
         if !kind.is_empty() && !is_json(&kind) {

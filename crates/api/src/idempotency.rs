@@ -226,7 +226,11 @@ mod tests {
             headers.append(KEY, HeaderValue::from_bytes(value).expect("a header"));
         }
         let found = key(&headers).map_err(|problem| assert_eq!(problem.code(), "invalid_request"));
-        assert_eq!(found.as_ref().map(Option::as_deref).map_err(|unit| *unit), expected, "{values:?}");
+        assert_eq!(
+            found.as_ref().map(Option::as_deref).map_err(|unit| *unit),
+            expected,
+            "{values:?}"
+        );
     }
 
     #[test]

@@ -344,7 +344,7 @@ async fn narrowing_is_plain_and_widening_needs_the_values() {
         &["/key immutable", "/type immutable", "/scope immutable"],
     )
     .await;
-    refused(json!({"expires_at": "2020-01-01T00:00:00Z"}), &["/expires_at invalid_value"]).await;
+    refused(json!({"expires_at": "yesterday"}), &["/expires_at invalid_value"]).await;
     let put = format!("{path}/value");
     f.refused(Method::PUT, &put, json!({"fields": {"name": "X"}}), &["/fields missing"]).await;
     f.refused(Method::PUT, &put, json!({"fields": {"value": ""}}), &["/fields/value empty"]).await;

@@ -70,8 +70,7 @@ async fn handle(
         (Some(mut given), None) => Err(given.take_faults()),
         (Some(given), Some(kind)) => given.merge(kind, None),
     };
-    let now = credential.created_at;
-    body.apply(&mut credential, now, &mut faults);
+    body.apply(&mut credential, &mut faults);
     let fields = fields.unwrap_or_else(|found| {
         faults.extend(found);
         Fields::default()

@@ -46,8 +46,7 @@ async fn handle(
     let mut faults = Vec::new();
     check_fixed(&body, &before, &mut faults);
     let mut after = before.clone();
-    let now = api.vault().now();
-    body.apply(&mut after, now, &mut faults);
+    body.apply(&mut after, &mut faults);
     let fields = match fields.map(|given| given.merge(before.kind, Some(&before.details))) {
         None => None,
         Some(Ok(fields)) => Some(fields),

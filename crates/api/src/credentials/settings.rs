@@ -3,7 +3,6 @@
 use super::fields::Fields;
 use super::sent::Members;
 use super::template;
-use keyward_model::clock::Timestamp;
 use keyward_model::credential::{Credential, CredentialType, TestRequest};
 use keyward_model::destination::{EgressPolicy, Place};
 use keyward_model::json::Fault;
@@ -18,7 +17,7 @@ const MAX_ENTRIES: usize = 200;
 
 impl Members {
     /// Puts everything that was sent beside key, type, scope and fields into a credential.
-    pub(crate) fn apply(self, to: &mut Credential, now: Timestamp, faults: &mut Vec<Fault>) {
+    pub(crate) fn apply(self, to: &mut Credential, faults: &mut Vec<Fault>) {
         let details = &mut to.details;
         for (pointer, sent, place, limit) in [
             ("/name", self.name, &mut details.name, MAX_NAME),
@@ -41,9 +40,7 @@ impl Members {
             details.template = template;
         }
         if let Some(at) = self.expires_at {
-            if at.is_some_and(|at| at <= now) {
-                faults.push(Fault::new("/expires_at", "invalid_value", "must lie in the future"));
-            }
+            // A date in the past is how a credential is retired at once.
             to.expires_at = at;
         }
         to.code_access = self.code_access.unwrap_or(to.code_access);
@@ -179,7 +176,6 @@ impl Binding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keyward_model::clock::Timestamp;
     use keyward_model::credential::CodeAccess;
     use keyward_model::json;
     use serde_json::{Value, json};
@@ -190,7 +186,7 @@ mod tests {
         let mut faults = Vec::new();
         match json::read_value::<Members>(sent) {
             Ok(members) => {
-                members.apply(&mut credential, Timestamp::from_millis(5000), &mut faults);
+                members.apply(&mut credential, &mut faults);
             }
             Err(found) => faults = found,
         }
@@ -249,7 +245,6 @@ mod tests {
         check(&json!({"hosts": vec!["a.org"; 201]}), &["/hosts too_many"]);
         check(&json!({"places": ["header", "trailer"]}), &["/places/1 invalid_value"]);
         check(&json!({"code_access": "open"}), &["/code_access invalid_value"]);
-        check(&json!({"expires_at": "1970-01-01T00:00:05Z"}), &["/expires_at invalid_value"]);
         check(&json!({"expires_at": "soon"}), &["/expires_at invalid_value"]);
         check(&json!({"template": {}}), &["/template invalid_value"]);
         for url in ["/me", "ftp://x.org", "https://u:p@x.org", "x"] {

@@ -43,8 +43,7 @@ async fn switch(
     let before = super::find(&api, &scope, &id).await?;
     let (expected, updated_at) = (before.revision, api.vault().now());
     let head = Workflow { active, updated_at, revision: expected + 1, ..before };
-    let action =
-        if active { Action::WorkflowActivated } else { Action::WorkflowDeactivated };
+    let action = if active { Action::WorkflowActivated } else { Action::WorkflowDeactivated };
     let mut event = scope.event(&api, action);
     event.workflow = Some(head.id);
     let signed = api.vault().sign(head.workspace, head.clone()).await?;
