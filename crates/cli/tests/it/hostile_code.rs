@@ -187,11 +187,11 @@ fn floods_are_cut_or_refused_at_the_limit_to_the_byte() {
 
     // Two quotation marks belong to the output's JSON.
     let limit = 5 << 20;
-    let fits = output_of(&server, &format!("return 'x'.repeat({} - 2)", limit));
+    let fits = output_of(&server, &format!("return 'x'.repeat({limit} - 2)"));
     assert_eq!(fits.as_str().map(str::len), Some(limit - 2));
-    let run = run_code(&server, &format!("return 'x'.repeat({} - 1)", limit), PATIENT).unwrap();
+    let run = run_code(&server, &format!("return 'x'.repeat({limit} - 1)"), PATIENT).unwrap();
     assert_eq!(run["error"]["code"], "output_too_large");
-    let fits = output_of(&server, &format!("return 'é'.repeat({} / 2 - 1)", limit));
+    let fits = output_of(&server, &format!("return 'é'.repeat({limit} / 2 - 1)"));
     assert_eq!(fits.as_str().map(str::len), Some(limit - 2), "bytes are counted, not characters");
 }
 

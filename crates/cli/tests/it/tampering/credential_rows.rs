@@ -253,7 +253,7 @@ impl Tried {
         let mut faults = Vec::new();
         let mut expect = |holds: bool, fault: String| {
             if !holds {
-                faults.push(fault)
+                faults.push(fault);
             }
         };
         let wanted = if case.named { "credential_unusable" } else { "missing_credential" };
@@ -276,7 +276,7 @@ impl Tried {
         match items.find(|item| item["id"] == self.id.as_str()) {
             None => expect(false, "it is not in the list".into()),
             Some(item) => {
-                expect(item["status"] == "error", format!("its status is {}", item["status"]))
+                expect(item["status"] == "error", format!("its status is {}", item["status"]));
             }
         }
         let shown = scene.server.get(&format!("/credentials/{}", self.id));

@@ -92,7 +92,7 @@ fn without_the_right_root_key_nothing_starts_and_nothing_is_written() {
             &|data| {
                 fs::remove_file(key(data)).unwrap();
                 fs::create_dir(key(data)).unwrap();
-                set_mode(&key(data), 0o700)
+                set_mode(&key(data), 0o700);
             },
             &["root key"],
         ),

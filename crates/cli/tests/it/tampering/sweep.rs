@@ -114,9 +114,9 @@ impl<'a> Watcher<'a> {
         Self {
             vault,
             workspace: hand.texts("SELECT id FROM workspaces").remove(0).parse().unwrap(),
-            credentials: parsed(hand.texts("SELECT id FROM credentials")),
-            members: parsed(hand.texts("SELECT id FROM members")),
-            workflows: parsed(hand.texts("SELECT id FROM workflows")),
+            credentials: parsed(&hand.texts("SELECT id FROM credentials")),
+            members: parsed(&hand.texts("SELECT id FROM members")),
+            workflows: parsed(&hand.texts("SELECT id FROM workflows")),
             tokens: hand.hashes("SELECT hash FROM tokens"),
             hooks: hand.hashes("SELECT trigger_hash FROM workflows"),
             secrets,
@@ -190,7 +190,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
-fn parsed<T: std::str::FromStr>(texts: Vec<String>) -> Vec<T> {
+fn parsed<T: std::str::FromStr>(texts: &[String]) -> Vec<T> {
     texts.iter().map(|text| text.parse().unwrap_or_else(|_| panic!("{text}"))).collect()
 }
 
