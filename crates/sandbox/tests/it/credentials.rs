@@ -5,7 +5,8 @@ use keyward_sandbox::{Ask, CredentialHandle, Derivation, ScriptError};
 use serde_json::json;
 
 fn handles() -> Vec<CredentialHandle> {
-    let open = CredentialHandle { readable: true, ..handle("OPEN", &[("value", "")]) };
+    let main = Some("value".to_owned());
+    let open = CredentialHandle { readable: true, main, ..handle("OPEN", &[]) };
     vec![
         handle("ONE", &[("value", "kws1_one")]),
         handle("TWO", &[("password", "kws1_pw"), ("username", "bob")]),

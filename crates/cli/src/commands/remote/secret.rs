@@ -304,7 +304,7 @@ mod tests {
             let plain = vec![("user".to_owned(), "bob".to_owned())];
             let fields = FieldOptions { plain, secret: Vec::new(), value_file: Vec::new() };
             let mut fields = Fields::gather(fields, custom).unwrap();
-            fields.0.push(("key".into(), Field::Secret("\u{1}\"".repeat(500).to_owned().into())));
+            fields.0.push(("key".into(), Field::Secret("\u{1}\"".repeat(500).into())));
             fields
         };
         let value = |custom| {
