@@ -114,7 +114,11 @@ impl Engine {
         loop {
             match run::next(drive.compiled.rules(), &state.progress()) {
                 Next::Execute { position, attempt, not_before } => {
-                    self.wait_until(drive, &state, not_before).await?;
+                    if not_before.is_some() {
+                        self.wait_until(drive, &state, not_before).await?;
+                        let owned = drive.owned;
+                        self.vault().store().record(move |tx| tx.set_running(&owned)).await?;
+                    }
                     self.attempt(drive, &mut state, position, attempt).await?;
                 }
                 Next::Interrupt { position, attempt } => {

@@ -224,6 +224,16 @@ fn a_failed_attempt_waits_and_is_made_again_as_the_policy_says() {
         assert_eq!(waiting["finished_at"], Value::Null);
         scene.server.post(&format!("/runs/{id}/cancel"), &Value::Null).expect(200);
         assert_eq!(scene.server.ended(&id)["status"], "cancelled");
+        // While the next attempt executes, the run is running again.
+        scene.next(Reply::status(503));
+        scene.next(Reply::text("late").after(Duration::from_secs(2)));
+        let mut step = get(&scene, "s", "/");
+        step["retry"] = json!({ "attempts": 2, "delay_seconds": 0.5 });
+        let workflow = scene.manual(&json!([step]));
+        let id = start(&scene, &workflow, &json!({}));
+        wait_status(&scene, &id, "waiting");
+        wait_status(&scene, &id, "running");
+        assert_eq!(scene.server.ended(&id)["status"], "succeeded");
         // A code step sees which attempt it is; what cannot come out differently is not made again.
         let mut code = scene.code("s", "console.log('attempt', run.attempt); if (run.attempt < 3) throw new Error('again'); return run.attempt;");
         code["retry"] = json!({ "attempts": 5, "delay_seconds": 0 });
