@@ -1,6 +1,7 @@
 //! The connection to the server: requests with the token, answers as JSON, problems as messages.
 
 use super::settings::Settings;
+use super::table;
 use crate::config::Config;
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -51,6 +52,14 @@ impl Body {
 }
 
 impl Client {
+    /// Prints items as a table, or with `--json` as the API's lists wrap them.
+    pub(crate) fn print_list(&self, items: &[Value], columns: &[(&str, &str)]) {
+        match self.json {
+            true => table::print_json(&json!({ "items": items, "next_cursor": null })),
+            false => table::print(items, columns),
+        }
+    }
+
     /// A client that reaches this one server and nothing else.
     pub(crate) fn new(settings: Settings, config: &Config) -> anyhow::Result<Self> {
         let extra_roots_pem = match &config.egress_ca_file {
@@ -199,11 +208,6 @@ fn describe(problem: &Value) -> String {
         let _ = write!(out, "\n  {pointer}: {} ({})", text(fault, "detail"), text(fault, "code"));
     }
     out
-}
-
-/// Items as the API's lists wrap them.
-pub(crate) fn list_of(items: &[Value]) -> Value {
-    json!({ "items": items, "next_cursor": null })
 }
 
 #[cfg(test)]

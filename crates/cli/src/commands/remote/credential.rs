@@ -1,6 +1,6 @@
 //! `keyward credential`: made, listed, replaced, deleted. Values go in and never come out.
 
-use super::client::{Body, Client, list_of, segment};
+use super::client::{Body, Client, segment};
 use super::secret::{FieldOptions, Fields, to_json};
 use super::table;
 use crate::logging;
@@ -294,10 +294,6 @@ async fn show_list(list: &List, client: &Client) -> anyhow::Result<()> {
     let query: Vec<(&str, &str)> =
         filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let items = client.all("/credentials", &query).await?;
-    if client.json {
-        table::print_json(&list_of(&items));
-        return Ok(());
-    }
     let columns = [
         ("KEY", "/key"),
         ("TYPE", "/type"),
@@ -307,7 +303,7 @@ async fn show_list(list: &List, client: &Client) -> anyhow::Result<()> {
         ("LAST USED", "/last_used_at"),
         ("ID", "/id"),
     ];
-    table::print(&items, &columns);
+    client.print_list(&items, &columns);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `keyward run`: what happened, what happens now, and how to end or repeat it.
 
-use super::client::{Body, Client, list_of, segment};
+use super::client::{Body, Client, segment};
 use super::{table, workflow};
 use crate::logging;
 use clap::{Args, Subcommand};
@@ -106,10 +106,6 @@ async fn list(filter: List, client: &Client) -> anyhow::Result<()> {
         filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
     let most = usize::try_from(filter.limit).unwrap_or(usize::MAX);
     let items = client.first("/runs", &query, most).await?;
-    if client.json {
-        table::print_json(&list_of(&items));
-        return Ok(());
-    }
     let columns = [
         ("ID", "/id"),
         ("STATUS", "/status"),
@@ -119,7 +115,7 @@ async fn list(filter: List, client: &Client) -> anyhow::Result<()> {
         ("FINISHED", "/finished_at"),
         ("ERROR", "/error/code"),
     ];
-    table::print(&items, &columns);
+    client.print_list(&items, &columns);
     Ok(())
 }
 

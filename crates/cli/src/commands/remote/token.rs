@@ -1,6 +1,6 @@
 //! `keyward token`: API tokens, which act as their maker.
 
-use super::client::{Body, Client, list_of, segment};
+use super::client::{Body, Client, segment};
 use super::table;
 use crate::logging;
 use clap::Subcommand;
@@ -43,10 +43,6 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
         }
         Command::List => {
             let items = client.all("/tokens", &[]).await?;
-            if client.json {
-                table::print_json(&list_of(&items));
-                return Ok(());
-            }
             let columns = [
                 ("ID", "/id"),
                 ("NAME", "/name"),
@@ -54,7 +50,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
                 ("EXPIRES", "/expires_at"),
                 ("CREATED", "/created_at"),
             ];
-            table::print(&items, &columns);
+            client.print_list(&items, &columns);
         }
         Command::Revoke { id } => {
             client.send("DELETE", &format!("/tokens/{}", segment(&id)), Body::default()).await?;

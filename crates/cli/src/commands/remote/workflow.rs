@@ -1,6 +1,6 @@
 //! `keyward workflow`: applied from files, exported, listed, run, switched on and off.
 
-use super::client::{Body, Client, list_of, segment};
+use super::client::{Body, Client, segment};
 use super::{secret, table};
 use crate::logging;
 use clap::Subcommand;
@@ -161,10 +161,6 @@ async fn export(workflow: &str, client: &Client) -> anyhow::Result<()> {
 
 async fn list(client: &Client) -> anyhow::Result<()> {
     let items = client.all("/workflows", &[]).await?;
-    if client.json {
-        table::print_json(&list_of(&items));
-        return Ok(());
-    }
     let columns = [
         ("ID", "/id"),
         ("NAME", "/name"),
@@ -172,7 +168,7 @@ async fn list(client: &Client) -> anyhow::Result<()> {
         ("ACTIVE", "/active"),
         ("UPDATED", "/updated_at"),
     ];
-    table::print(&items, &columns);
+    client.print_list(&items, &columns);
     Ok(())
 }
 
