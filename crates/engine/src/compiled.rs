@@ -59,6 +59,12 @@ impl CompiledWorkflow {
         listed.chain(literal).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// Whether any step declares a key.
+    pub(crate) fn names_keys(&self) -> bool {
+        self.scripts.values().any(|script| !script.keys.is_empty())
+            || !self.definition.declared_keys().is_empty()
+    }
+
     /// Whether a step reads templates, and so needs its context parsed.
     pub(crate) fn needs_context(step: &Step) -> bool {
         step.when.is_some() || !matches!(step.kind, StepKind::Code(_))

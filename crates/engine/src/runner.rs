@@ -107,17 +107,16 @@ impl Engine {
         records: Vec<NewStep>,
         live: Arc<Live>,
     ) -> Result<Ended, EngineError> {
-        let may_run = self.member_may_run(drive).await?;
+        // Asked for grants alone, so a workflow that names no key need not be asked.
+        let may_run = drive.compiled.names_keys() && self.member_may_run(drive).await?;
         let vault = self.vault().run(&drive.context(""), may_run).await?;
         self.restore_secrets(drive, &vault, records.is_empty()).await?;
         let mut state = State { records, context: None, live, vault };
         loop {
             match run::next(drive.compiled.rules(), &state.progress()) {
                 Next::Execute { position, attempt, not_before } => {
-                    if not_before.is_some() {
-                        self.wait_until(drive, &state, not_before).await?;
-                        let owned = drive.owned;
-                        self.vault().store().record(move |tx| tx.set_running(&owned)).await?;
+                    if let Some(time) = not_before {
+                        self.wait_until(drive, &state, time).await?;
                     }
                     self.attempt(drive, &mut state, position, attempt).await?;
                 }
@@ -163,19 +162,23 @@ impl Engine {
         Ok(vault.restore(&drive.context(""), key, &saved)?)
     }
 
+    /// Waits for the next attempt's time, and says that the run is running again.
     async fn wait_until(
         &self,
         drive: &Drive,
         state: &State,
-        time: Option<Timestamp>,
+        time: Timestamp,
     ) -> Result<(), EngineError> {
-        let left = time.map_or(0, |time| time.millis() - self.vault().now().millis());
-        let Ok(left @ 1..) = u64::try_from(left) else { return Ok(()) };
+        let left = u64::try_from(time.millis() - self.vault().now().millis()).unwrap_or(0);
+        let owned = drive.owned;
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(left)) => Ok(()),
-            () = state.live.cancelled() => Err(StoreError::LostRun.into()),
+            () = tokio::time::sleep(Duration::from_millis(left)) => {}
+            () = state.live.cancelled() => {
+                tracing::info!(run = %owned.run, "run cancelled");
+                return Err(StoreError::LostRun.into());
+            }
         }
-        .inspect_err(|_: &EngineError| tracing::info!(run = %drive.owned.run, "run cancelled"))
+        Ok(self.vault().store().record(move |tx| tx.set_running(&owned)).await?)
     }
 
     async fn attempt(
