@@ -12,6 +12,7 @@ use keyward_model::actor::{Actor, ActorKind, Role};
 use keyward_model::audit::{Action, Event};
 use keyward_model::id::{MemberId, TokenId, WorkspaceId};
 use keyward_model::json::Fault;
+use keyward_model::settings::WorkspaceSettings;
 use keyward_model::tenant::{ApiToken, Member, Workspace};
 use keyward_store::{Audited, StoreError, Tx};
 use keyward_vault::{Incoming, NewToken, TokenKind, Vault, VaultError};
@@ -88,6 +89,7 @@ async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
         expires_at: None,
         created_at: now,
     };
+    let settings = vault.sign(workspace, WorkspaceSettings::new(workspace)).await?;
     let owner = vault.sign(workspace, owner).await?;
     let token_row = vault.sign(workspace, token_row).await?;
     let made = row.clone();
@@ -99,6 +101,7 @@ async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
         tx.put_meta(SET_UP_HASH, &[])?;
         tx.insert_workspace(&row)?;
         tx.insert_workspace_key(&key)?;
+        tx.insert_settings(&settings)?;
         tx.insert_member(&owner)?;
         tx.insert_token(&token_row)?;
         Ok(Audited::new((), events.clone()))

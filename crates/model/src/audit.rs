@@ -33,12 +33,42 @@ actions! {
     CredentialUpdated "credential.updated";
     /// A credential's value was replaced.
     CredentialRotated "credential.rotated";
-    /// A credential was deleted.
+    /// A new version of a value was saved, not yet in use.
+    CredentialStaged "credential.staged";
+    /// A staged version became the current one.
+    CredentialPromoted "credential.promoted";
+    /// An earlier version became the current one again.
+    CredentialRolledBack "credential.rolled_back";
+    /// Somebody was given a share in a credential.
+    CredentialShared "credential.shared";
+    /// A share was taken back.
+    CredentialUnshared "credential.unshared";
+    /// A credential was tested against its service.
+    CredentialTested "credential.tested";
+    /// A token was refreshed.
+    CredentialRefreshed "credential.refreshed";
+    /// A credential was connected to its service.
+    CredentialAuthorized "credential.authorized";
+    /// Tokens or an earlier version were revoked.
+    CredentialRevoked "credential.revoked";
+    /// Every use of a credential was stopped.
+    CredentialSuspended "credential.suspended";
+    /// A suspended credential may be used again.
+    CredentialResumed "credential.resumed";
+    /// A credential got another owner.
+    CredentialTransferred "credential.transferred";
+    /// A credential was deleted; it can be restored for a while.
     CredentialDeleted "credential.deleted";
+    /// A deleted credential was brought back.
+    CredentialRestored "credential.restored";
+    /// The keys of versions were destroyed: nothing can open their values any more.
+    CredentialShredded "credential.shredded";
     /// A value was released into one request, or that was refused.
     CredentialUsed "credential.used";
     /// A value was released to code that may read it, or that was refused.
     CredentialExposed "credential.exposed";
+    /// A credential's configuration was read, or that was refused.
+    CredentialViewed "credential.viewed";
     /// A workflow was made.
     WorkflowCreated "workflow.created";
     /// A workflow got a new version.
@@ -53,6 +83,10 @@ actions! {
     AllowlistChanged "workflow.allowlist_changed";
     /// A workflow was exported.
     WorkflowExported "workflow.exported";
+    /// A workflow was imported.
+    WorkflowImported "workflow.imported";
+    /// A workflow got another owner.
+    WorkflowTransferred "workflow.transferred";
     /// A person started a run.
     RunStarted "run.started";
     /// A person retried a run.
@@ -61,16 +95,36 @@ actions! {
     RunCancelled "run.cancelled";
     /// A person deleted a run.
     RunDeleted "run.deleted";
+    /// Somebody was invited.
+    MemberInvited "member.invited";
     /// A member joined.
     MemberJoined "member.joined";
+    /// A member's role, name or way of signing in was changed.
+    MemberChanged "member.changed";
+    /// A member was removed.
+    MemberRemoved "member.removed";
+    /// A person's data was erased.
+    MemberErased "member.erased";
     /// An API token was made.
     TokenCreated "token.created";
     /// An API token was revoked.
     TokenRevoked "token.revoked";
+    /// Somebody signed in.
+    SessionCreated "session.created";
     /// A sign-in failed.
     SessionFailed "session.failed";
+    /// A session was ended.
+    SessionEnded "session.ended";
     /// A workspace was made.
     WorkspaceCreated "workspace.created";
+    /// A workspace's settings were changed.
+    SettingsChanged "workspace.settings_changed";
+    /// Data was exported: the reason says which.
+    ExportMade "export.made";
+    /// Records of the audit trail reached their age and were cut off.
+    AuditCut "audit.cut";
+    /// A key was replaced: the reason says which.
+    KeyRotated "key.rotated";
 }
 
 /// Whether what was asked took place.

@@ -87,6 +87,12 @@ identifiers! {
     WorkspaceId "ws";
     /// A member of a workspace.
     MemberId "mem";
+    /// A person's account, which may be a member of several workspaces.
+    AccountId "acc";
+    /// A session of an account.
+    SessionId "ses";
+    /// An invitation into a workspace.
+    InvitationId "inv";
     /// An API token.
     TokenId "tok";
     /// A credential.

@@ -12,6 +12,7 @@ pub mod mask;
 pub mod policy;
 pub mod run;
 pub mod saved_workflow;
+pub mod settings;
 pub mod tag;
 pub mod template;
 pub mod tenant;

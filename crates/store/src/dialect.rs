@@ -52,8 +52,8 @@ mod tests {
     use crate::postgres::Connection;
     use crate::tls::Server;
     use crate::{
-        audit, credentials, idempotency, members, meta, migrate, nodes, runs, sqlite, steps, uses,
-        workflows, workspaces,
+        audit, credentials, idempotency, members, meta, migrate, nodes, runs, settings, sqlite,
+        steps, uses, workflows, workspaces,
     };
     use keyward_testkit::postgres::Postgres;
 
@@ -67,6 +67,7 @@ mod tests {
             meta::ALL,
             nodes::ALL,
             runs::ALL,
+            settings::ALL,
             steps::ALL,
             uses::ALL,
             workflows::ALL,

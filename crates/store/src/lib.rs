@@ -24,6 +24,7 @@ mod postgres;
 mod queue;
 mod runs;
 mod session;
+mod settings;
 mod sqlite;
 mod steps;
 mod store;

@@ -7,7 +7,12 @@ use crate::session::{self, Session};
 use crate::value::{Value, values};
 
 /// The migrations in order; the place in this list, from 1, is the schema's number.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_init.sql"),
+    include_str!("../migrations/0002_credentials.sql"),
+    include_str!("../migrations/0003_people.sql"),
+    include_str!("../migrations/0004_audit.sql"),
+];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)";
 const NEWEST: &str = "SELECT CAST(coalesce(max(version), 0) AS BIGINT) FROM migrations";

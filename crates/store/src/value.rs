@@ -95,7 +95,10 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(WorkspaceId MemberId TokenId CredentialId WorkflowId RunId AuditId NodeId StreamId KeyId);
+ids!(
+    WorkspaceId MemberId AccountId SessionId InvitationId TokenId CredentialId WorkflowId RunId
+    AuditId NodeId StreamId KeyId
+);
 
 /// One row of an answer.
 pub(crate) type Row = Vec<Value<'static>>;

@@ -15,6 +15,7 @@ use keyward_model::actor::{Actor, ActorKind, Role};
 use keyward_model::audit::{Action, Event};
 use keyward_model::id::WorkspaceId;
 use keyward_model::policy::Ability;
+use keyward_model::settings::WorkspaceSettings;
 use keyward_model::tenant::{Member, Workspace};
 use keyward_store::{Audited, Reader, StoreError, Tx};
 use schemars::JsonSchema;
@@ -73,11 +74,13 @@ async fn handle(
         Actor { kind: ActorKind::Member, id: owner.id.to_string(), name: owner.name.clone() };
     let event = |action| Event::new(vault.fresh(), id, now, actor.clone(), action);
     let events = [Action::WorkspaceCreated, Action::MemberJoined].map(event).to_vec();
+    let settings = vault.sign(id, WorkspaceSettings::new(id)).await?;
     let owner = vault.sign(id, owner).await?;
     let write = move |tx: &mut Tx<'_>| {
         let row = Workspace { slug: free_slug(tx, &row.slug)?, ..row.clone() };
         tx.insert_workspace(&row)?;
         tx.insert_workspace_key(&key)?;
+        tx.insert_settings(&settings)?;
         tx.insert_member(&owner)?;
         Ok(Audited::new(row, events.clone()))
     };

@@ -1,0 +1,1 @@
+-- The audit trail: what was cut off, and what was handed on.
