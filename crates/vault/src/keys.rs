@@ -17,6 +17,8 @@ pub(crate) struct ServerKeys {
     tokens: Key,
     anchor: Key,
     pepper: Key,
+    accounts: Key,
+    account_secrets: Key,
 }
 
 impl ServerKeys {
@@ -27,6 +29,8 @@ impl ServerKeys {
             tokens: root.0.derive(&instance, "tokens", b""),
             anchor: root.0.derive(&instance, "anchor", b""),
             pepper: root.0.derive(&instance, "pepper", b""),
+            accounts: root.0.derive(&instance, "accounts", b""),
+            account_secrets: root.0.derive(&instance, "account-secrets", b""),
         }
     }
 
@@ -38,6 +42,16 @@ impl ServerKeys {
     /// Argon2's secret input.
     pub(crate) fn pepper(&self) -> [u8; 32] {
         *self.pepper.bytes()
+    }
+
+    /// Authenticates rows of the whole server: accounts and sessions.
+    pub(crate) fn account_tag(&self, bytes: &[u8]) -> Tag {
+        self.accounts.mac(&[bytes])
+    }
+
+    /// Seals what an account keeps secret, such as the secret of its one-time codes.
+    pub(crate) fn account_secrets(&self) -> &Key {
+        &self.account_secrets
     }
 
     /// Authenticates the anchor file.

@@ -1,6 +1,7 @@
 //! The only crate that opens credential values: keys, sealing, placeholders, and the broker that
 //! fills values into requests on their way out.
 
+mod accounts;
 mod anchor;
 mod broker;
 mod bytes;
@@ -16,6 +17,7 @@ mod seal;
 mod secret;
 mod step;
 mod token;
+mod totp;
 mod vault;
 
 pub use anchor::{Anchor, AnchorError};

@@ -198,6 +198,10 @@ impl Vault {
         self.0.server.token_hash(kind.purpose(), token)
     }
 
+    pub(crate) fn server(&self) -> &ServerKeys {
+        &self.0.server
+    }
+
     pub(crate) fn pepper(&self) -> [u8; 32] {
         self.0.server.pepper()
     }
