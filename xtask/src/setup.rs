@@ -20,6 +20,9 @@ struct Need {
 const NEEDS: &[Need] = &[
     Need { program: "cc", package: None, prepare: nothing },
     Need { program: "git", package: Some("git"), prepare: nothing },
+    // Node.js 20 or later: what Debian 12 has is too old for the OpenID provider of the tests.
+    Need { program: "node", package: None, prepare: nothing },
+    Need { program: "npm", package: None, prepare: nothing },
     Need { program: "setpriv", package: Some("util-linux"), prepare: nothing },
     Need {
         program: "/usr/lib/postgresql/15/bin/postgres",

@@ -1,5 +1,6 @@
 //! Test equipment shared by every crate's tests: a private PostgreSQL, canary values with the
-//! sweep that looks for them, and an echo server. A dev-dependency only; it knows no product code.
+//! sweep that looks for them, an echo server, and an OpenID provider. A dev-dependency only; it
+//! knows no product code.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,5 +10,6 @@
 pub mod canary;
 pub mod echo;
 pub mod evidence;
+pub mod oidc;
 pub mod postgres;
 pub mod sweep;
