@@ -13,6 +13,7 @@ pub mod policy;
 pub mod run;
 pub mod saved_workflow;
 pub mod settings;
+pub mod single_sign_on;
 pub mod tag;
 pub mod template;
 pub mod tenant;
