@@ -3,12 +3,14 @@
 
 mod claims;
 mod mapping;
+mod membership;
 
 pub use claims::{Claims, Expected, Identity, Refused, check};
 pub use mapping::{Mapping, MappingError, Verdict};
+pub use membership::{Change, change};
 
 /// The longest path that a browser is sent back to.
-const MAX_RETURN: usize = 2000;
+const MAX_RETURN: usize = 1000;
 
 /// The path that a browser may be sent to after signing in: one of this server, or `None`.
 ///

@@ -115,6 +115,13 @@ impl Identity {
         format!("{} {}", self.issuer, self.subject)
     }
 
+    /// Whether this person may take over the account of their verified address, which so far is
+    /// known to the provider by that key: not where it belongs to somebody else there.
+    pub fn may_take(&self, known_as: Option<&str>) -> bool {
+        let same_issuer = |key: &str| key.split(' ').next() == Some(self.issuer.as_str());
+        self.email.is_some() && !known_as.is_some_and(same_issuer)
+    }
+
     /// Reads checked claims.
     pub fn of(claims: &Claims) -> Self {
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::trim);
@@ -212,5 +219,26 @@ mod tests {
         check(verified, Some("alice@example.com"), Some("Alice"));
         check(json!({ "email": "", "email_verified": true, "name": " " }), None, None);
         check(json!({ "preferred_username": "al" }), None, Some("al"));
+    }
+
+    #[test]
+    fn an_account_is_taken_by_a_verified_address_alone_and_once() {
+        let check = |email: Option<&str>, known_as: Option<&str>, expected: bool| {
+            let identity = Identity {
+                issuer: "https://id.example".into(),
+                subject: "u1".into(),
+                email: email.map(str::to_owned),
+                name: None,
+            };
+            assert_eq!(identity.may_take(known_as), expected, "{email:?} {known_as:?}");
+            assert_eq!(identity.key(), "https://id.example u1");
+        };
+        check(Some("a@b.c"), None, true);
+        check(None, None, false);
+        check(Some("a@b.c"), Some("https://id.example u2"), false);
+        check(Some("a@b.c"), Some("https://id.example u1"), false);
+        // The operator has moved to another provider.
+        check(Some("a@b.c"), Some("https://id.example.old u2"), true);
+        check(None, Some("https://id.example.old u2"), false);
     }
 }
