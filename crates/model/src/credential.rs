@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::destination::EgressPolicy;
 use crate::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
+use crate::lifecycle::Lifecycle;
 use crate::tag::{Columns, Granting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,8 +47,10 @@ impl CredentialType {
 pub enum Scope {
     /// All workflows of the workspace.
     Workspace,
-    /// One workflow; overrides the workspace's credential of the same key.
+    /// One workflow; overrides every other credential of the same key there.
     Workflow(WorkflowId),
+    /// The workflows of one member, and of those whom it is shared with.
+    Personal(MemberId),
 }
 
 impl Scope {
@@ -56,14 +59,16 @@ impl Scope {
         match self {
             Self::Workspace => "workspace",
             Self::Workflow(_) => "workflow",
+            Self::Personal(_) => "personal",
         }
     }
 
-    /// The workflow's id as text, or empty.
+    /// The workflow's or member's id as text, or empty.
     pub fn id_text(self) -> String {
         match self {
             Self::Workspace => String::new(),
             Self::Workflow(id) => id.to_string(),
+            Self::Personal(id) => id.to_string(),
         }
     }
 
@@ -72,6 +77,7 @@ impl Scope {
         match kind {
             "workspace" if id.is_empty() => Some(Self::Workspace),
             "workflow" => id.parse().ok().map(Self::Workflow),
+            "personal" => id.parse().ok().map(Self::Personal),
             _ => None,
         }
     }
@@ -107,6 +113,10 @@ pub enum Status {
     Expired,
     /// It cannot be opened, or the service refused it; the reason says which.
     Error,
+    /// It must be connected to its service, anew or for the first time.
+    ReauthorizationRequired,
+    /// Somebody stopped every use of it.
+    Suspended,
 }
 
 impl Status {
@@ -116,12 +126,23 @@ impl Status {
             Self::Active => "active",
             Self::Expired => "expired",
             Self::Error => "error",
+            Self::ReauthorizationRequired => "reauthorization_required",
+            Self::Suspended => "suspended",
         }
     }
 
+    /// Every status.
+    pub const ALL: [Self; 5] = [
+        Self::Active,
+        Self::Expired,
+        Self::Error,
+        Self::ReauthorizationRequired,
+        Self::Suspended,
+    ];
+
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Expired, Self::Error].into_iter().find(|s| s.as_str() == text)
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
@@ -194,6 +215,8 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// Raised by each change; compare-and-set.
     pub revision: i64,
+    /// Its versions, tests, suspension and deletion.
+    pub lifecycle: Lifecycle,
 }
 
 impl Credential {
@@ -209,12 +232,9 @@ impl Credential {
         serde_json::to_string(&self.details).unwrap_or_default()
     }
 
-    /// The status at a time: `expired` once its date has passed.
-    pub fn status_at(&self, now: Timestamp) -> Status {
-        match self.expires_at {
-            Some(at) if at <= now => Status::Expired,
-            _ => self.status,
-        }
+    /// The lifecycle as the stored JSON document.
+    pub fn lifecycle_document(&self) -> String {
+        serde_json::to_string(&self.lifecycle).unwrap_or_default()
     }
 
     /// The secret field that `credential("KEY")` means: `value`, `password`, or the only one.
@@ -255,6 +275,10 @@ impl Granting for Credential {
         out.number(self.created_at.millis()).number(self.updated_at.millis());
         out.number(self.rotated_at.millis());
         out.number(self.expires_at.map_or(-1, Timestamp::millis)).number(self.revision);
+        // Rows from before there was a lifecycle keep their tag.
+        if self.lifecycle != Lifecycle::default() {
+            out.text(&self.lifecycle_document());
+        }
     }
 }
 

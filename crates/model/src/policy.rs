@@ -9,8 +9,11 @@ use crate::clock::Timestamp;
 use crate::credential::{CodeAccess, Credential, Scope, Status};
 use crate::destination::{Destination, Outside, Place};
 use crate::error::StepErrorCode;
-use crate::id::{AuditId, RunId, WorkflowId, WorkspaceId};
+use crate::id::{AuditId, MemberId, RunId, WorkflowId, WorkspaceId};
+use crate::permission::{Act, Allowed};
 use crate::saved_workflow::Allowlist;
+use crate::settings::{Expose, Settings};
+use crate::share::{Share, level_of};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -21,7 +24,9 @@ pub enum Ability {
     ListCredentials,
     /// See their configuration and audit.
     ViewCredential,
-    /// Create, edit, rotate and delete them.
+    /// Make credentials, at least one's own.
+    CreateCredentials,
+    /// Create, edit, rotate and delete the workspace's and the workflows'.
     ManageCredentials,
     /// Set a workflow's allowlist.
     SetAllowlist,
@@ -42,7 +47,7 @@ pub fn may(role: Role, ability: Ability) -> bool {
     let least = match ability {
         Ability::ReadRuns => Role::Viewer,
         Ability::ListCredentials | Ability::RunWorkflows => Role::Operator,
-        Ability::EditWorkflows => Role::Editor,
+        Ability::EditWorkflows | Ability::CreateCredentials => Role::Editor,
         Ability::ViewCredential
         | Ability::ManageCredentials
         | Ability::SetAllowlist
@@ -75,13 +80,34 @@ pub struct Asked<'a> {
     pub key: &'a str,
     /// Whether the starter may run the workflow, asked anew at each run.
     pub starter_may_run: bool,
+    /// The member whose personal credentials count: the workflow's owner.
+    pub owner: Option<MemberId>,
+    /// Who saved the version that runs, and so must be allowed to use what it names.
+    pub author: Option<MemberId>,
     /// The workflow's allowlist; its absence never widens.
     pub allowlist: Option<&'a Allowlist>,
     /// Whether the saved step names the key.
     pub declared: bool,
     /// The credentials of that key in the workspace, tags checked.
     pub candidates: Vec<Credential>,
+    /// Shares in the candidates, tags checked.
+    pub shares: &'a [Share],
+    /// The workspace's settings.
+    pub settings: &'a Settings,
 }
+
+/// The rows by which a step gets the use of a credential, each with the words that the audit has for
+/// its refusals. `explain` names the row.
+const ROWS: &[(u8, &[&str])] = &[
+    (1, &["foreign"]),
+    (2, &["starter"]),
+    (3, &["allowlist", "allowlist_gone"]),
+    (4, &["undeclared"]),
+    (5, &["not_found", "not_shared"]),
+    (6, &["not_adopted"]),
+    (7, &["tampered", "expired", "suspended", "reauthorization_required", "replaced", "unreadable"]),
+    (10, &["audit"]),
+];
 
 /// A refusal: what the step is told, and the reason that only the audit and people with the right see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +116,14 @@ pub struct Refusal {
     pub code: StepErrorCode,
     /// The fixed word for the audit.
     pub reason: &'static str,
+}
+
+impl Refusal {
+    /// The row of SECURITY.md that refuses; whatever is about the destination is row 8.
+    pub fn row(&self) -> u8 {
+        let named = |(_, reasons): &&(u8, &[&str])| reasons.contains(&self.reason);
+        ROWS.iter().find(named).map_or(8, |(row, _)| *row)
+    }
 }
 
 const fn missing(reason: &'static str) -> Refusal {
@@ -105,7 +139,7 @@ impl Asked<'_> {
     pub fn grant(self) -> Result<Grant, Refusal> {
         let context = self.context;
         let Some(allowlist) = self.allowlist else { return Err(unusable("allowlist_gone")) };
-        let found = most_specific(self.candidates, context.workflow);
+        let found = self.most_specific();
         if allowlist.workspace != context.workspace || allowlist.workflow != context.workflow {
             return Err(missing("foreign"));
         }
@@ -118,23 +152,56 @@ impl Asked<'_> {
         if !self.declared {
             return Err(missing("undeclared"));
         }
-        let credential = found.ok_or(missing("not_found"))?;
+        let Some(credential) = found else {
+            let personal = |c: &Credential| matches!(c.scope, Scope::Personal(_));
+            let held = self.candidates.iter().any(|c| personal(c) && c.lifecycle.deleted.is_none());
+            return Err(missing(if held { "not_shared" } else { "not_found" }));
+        };
         if credential.workspace != context.workspace || credential.key != self.key {
             return Err(missing("foreign"));
         }
-        Ok(Grant { context: context.clone(), credential: Arc::new(credential) })
+        if !self.author.is_some_and(|author| self.may_use(credential, author)) {
+            return Err(missing("not_adopted"));
+        }
+        Ok(Grant {
+            context: context.clone(),
+            credential: Arc::new(credential.clone()),
+            require_hosts: self.settings.require_hosts,
+            expose: self.settings.expose,
+            test: false,
+        })
     }
-}
 
-fn most_specific(candidates: Vec<Credential>, workflow: WorkflowId) -> Option<Credential> {
-    let applies = |credential: &Credential| match credential.scope {
-        Scope::Workspace => true,
-        Scope::Workflow(id) => id == workflow,
-    };
-    candidates
-        .into_iter()
-        .filter(applies)
-        .min_by_key(|credential| matches!(credential.scope, Scope::Workspace))
+    /// The candidate of the nearest scope; of several that are shared, the oldest.
+    fn most_specific(&self) -> Option<&Credential> {
+        let ranked = self.candidates.iter().filter(|c| c.lifecycle.deleted.is_none());
+        let ranked = ranked.filter_map(|credential| Some((self.rank(credential)?, credential)));
+        let nearest =
+            ranked.min_by_key(|(rank, credential)| (*rank, credential.created_at, credential.id));
+        nearest.map(|(_, credential)| credential)
+    }
+
+    /// How near a candidate is to the workflow; `None` where it does not count there.
+    fn rank(&self, credential: &Credential) -> Option<u8> {
+        match credential.scope {
+            Scope::Workflow(id) => (id == self.context.workflow).then_some(0),
+            Scope::Personal(holder) if self.owner == Some(holder) => Some(1),
+            Scope::Personal(_) => {
+                let shared = level_of(self.shares, credential.id, self.owner?);
+                shared.map(|_| 2)
+            }
+            Scope::Workspace => Some(3),
+        }
+    }
+
+    /// Whether a member may put the credential into a workflow.
+    fn may_use(&self, credential: &Credential, member: MemberId) -> bool {
+        match credential.scope {
+            Scope::Workspace | Scope::Workflow(_) => true,
+            Scope::Personal(holder) if holder == member => true,
+            Scope::Personal(_) => level_of(self.shares, credential.id, member).is_some(),
+        }
+    }
 }
 
 /// A step may use a credential, somewhere. Opens nothing; lasts one attempt.
@@ -142,12 +209,39 @@ fn most_specific(candidates: Vec<Credential>, workflow: WorkflowId) -> Option<Cr
 pub struct Grant {
     context: StepContext,
     credential: Arc<Credential>,
+    require_hosts: bool,
+    expose: Expose,
+    /// Whether a person asks, to see whether the service accepts the value.
+    test: bool,
 }
 
 impl Grant {
+    /// The grant of a connection test, for whoever was allowed one; lasts for that test alone.
+    /// The credential may stand for a staged version.
+    pub fn of_test(
+        allowed: &Allowed,
+        context: StepContext,
+        credential: Credential,
+        settings: &Settings,
+    ) -> Option<Self> {
+        let fits = allowed.covers(Act::Test, &credential) && credential.lifecycle.deleted.is_none();
+        fits.then(|| Self {
+            context,
+            credential: Arc::new(credential),
+            require_hosts: settings.require_hosts,
+            expose: Expose::Off,
+            test: true,
+        })
+    }
+
     /// The credential, without its values.
     pub fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// Whether the value itself may be handed to code.
+    pub fn readable(&self) -> bool {
+        self.credential.code_access == CodeAccess::Readable && self.expose == Expose::On
     }
 
     /// The same grant, of the version that a step was granted when it began.
@@ -155,7 +249,7 @@ impl Grant {
     pub fn keeping_version(&self, begun: &Self) -> Self {
         let mut credential = Credential::clone(&self.credential);
         credential.version = begun.credential.version;
-        Self { context: self.context.clone(), credential: Arc::new(credential) }
+        Self { credential: Arc::new(credential), ..self.clone() }
     }
 
     /// Rows 7 and 8: the permit to use the credential in one request.
@@ -172,15 +266,21 @@ impl Grant {
         let refused = |refusal| self.refused(id, now, Use::ACTION, refusal, origin.clone());
         self.usable(now).map_err(refused)?;
         let policy = &self.credential.policy;
+        if self.require_hosts && !policy.is_bound() {
+            return Err(refused(Refusal {
+                code: StepErrorCode::CredentialNotAllowedHere,
+                reason: "unbound",
+            }));
+        }
         policy.admits(to, places, operator_allows).map_err(|outside| refused(not_here(outside)))?;
         Ok(self.permit(id, now, origin))
     }
 
     /// Row 7 and the switch `code_access`: the permit to hand the value to the step's code.
-    pub fn expose(&self, id: AuditId, now: Timestamp) -> Result<Permit<Expose>, Refused> {
-        let refused = |refusal| self.refused(id, now, Expose::ACTION, refusal, None);
+    pub fn expose(&self, id: AuditId, now: Timestamp) -> Result<Permit<Exposure>, Refused> {
+        let refused = |refusal| self.refused(id, now, Exposure::ACTION, refusal, None);
         self.usable(now).map_err(refused)?;
-        if self.credential.code_access != CodeAccess::Readable {
+        if !self.readable() {
             return Err(refused(Refusal {
                 code: StepErrorCode::CredentialNotAllowedHere,
                 reason: "sealed",
@@ -198,13 +298,15 @@ impl Grant {
     fn usable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.credential.status_at(now) {
             Status::Expired => Err(unusable("expired")),
+            Status::Suspended => Err(unusable("suspended")),
+            Status::ReauthorizationRequired => Err(unusable("reauthorization_required")),
             // `error` is what a failed open left behind; opening anew decides.
             Status::Active | Status::Error => Ok(()),
         }
     }
 
     fn permit<P: Purpose>(&self, id: AuditId, now: Timestamp, to: Option<String>) -> Permit<P> {
-        let mut event = self.context.event(id, now, P::ACTION);
+        let mut event = self.event(id, now, P::ACTION);
         event.credential = Some(self.credential.id);
         event.key = Some(self.credential.key.clone());
         event.destination = to;
@@ -219,10 +321,25 @@ impl Grant {
         refusal: Refusal,
         to: Option<String>,
     ) -> Refused {
-        let mut refused = self.context.refused(id, now, action, refusal, &self.credential.key);
-        refused.event.credential = Some(self.credential.id);
-        refused.event.destination = to;
-        refused
+        let mut event = self.event(id, now, action);
+        event.outcome = Outcome::Refused;
+        event.reason = refusal.reason.into();
+        event.key = Some(self.credential.key.clone());
+        event.credential = Some(self.credential.id);
+        event.destination = to;
+        Refused { refusal, event: Box::new(event) }
+    }
+
+    /// A test belongs to no run, and the audit calls it what it is.
+    fn event(&self, id: AuditId, now: Timestamp, action: Action) -> Event {
+        let context = &self.context;
+        match self.test {
+            false => context.event(id, now, action),
+            true => {
+                let actor = context.starter.clone();
+                Event::new(id, context.workspace, now, actor, Action::CredentialTested)
+            }
+        }
     }
 }
 
@@ -280,8 +397,8 @@ impl Purpose for Use {
 
 /// Handing a value to code.
 #[derive(Debug)]
-pub enum Expose {}
-impl Purpose for Expose {
+pub enum Exposure {}
+impl Purpose for Exposure {
     const ACTION: Action = Action::CredentialExposed;
 }
 
