@@ -37,6 +37,16 @@ pub(crate) const POSTGRES_BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABL
 /// The engine's bookkeeping: its statements are fenced by locked rows and need no more.
 pub(crate) const POSTGRES_BEGIN_RECORD: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
+/// A backup: one moment's rows, whatever is written meanwhile.
+pub(crate) const POSTGRES_BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Whether a table is there.
+pub(crate) const SQLITE_HAS_TABLE: &str =
+    "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1";
+/// The same, where the connection's search path looks for it.
+pub(crate) const POSTGRES_HAS_TABLE: &str =
+    "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass($1)";
+
 /// Declares a file's statements as constants and lists them, so that a test prepares each one.
 macro_rules! statements {
     ($($name:ident = $sql:expr;)*) => {

@@ -10,6 +10,7 @@
 //!   `dialect.rs`. A new table goes into a new file in `migrations/`.
 
 mod audit;
+pub mod backup;
 mod chain;
 mod credentials;
 mod dialect;
@@ -23,6 +24,7 @@ mod page;
 mod postgres;
 mod queue;
 mod runs;
+mod schema;
 mod session;
 mod settings;
 mod sqlite;

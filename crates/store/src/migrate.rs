@@ -18,38 +18,47 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT N
 const NEWEST: &str = "SELECT CAST(coalesce(max(version), 0) AS BIGINT) FROM migrations";
 const DONE: &str = "INSERT INTO migrations (version) VALUES ($1)";
 
-/// Brings a SQLite file up to date; another process doing the same is waited for.
-pub(crate) fn sqlite(connection: &rusqlite::Connection) -> Result<(), StoreError> {
-    let found = "SELECT count(*) FROM sqlite_schema WHERE name = 'migrations'";
-    let exists = connection.query_row(found, (), |row| row.get::<_, i64>(0))? > 0;
-    let mut session =
-        Session { connection: session::Connection::Sqlite(connection), failed: &mut false };
-    if exists && missing(&mut session)?.is_empty() {
-        return Ok(());
-    }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let result = sqlite_steps(connection, &mut session);
-    connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    result
+/// The number of the newest schema.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.len() as i64
 }
 
-fn sqlite_steps(
-    connection: &rusqlite::Connection,
-    session: &mut Session<'_>,
-) -> Result<(), StoreError> {
+/// The number of the database's schema; `None` where it has none.
+pub(crate) fn found(session: &mut Session<'_>) -> Result<Option<i64>, StoreError> {
+    match session.has_table("migrations")? {
+        true => applied(session).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Applies what is missing up to the schema of that number, in the caller's transaction.
+pub(crate) fn apply(session: &mut Session<'_>, last: i64) -> Result<(), StoreError> {
     session.execute(TABLE, values![])?;
-    for (number, sql) in missing(session)? {
-        connection.execute_batch(&dialect::sqlite_migration(sql))?;
+    for (number, sql) in missing(session)?.into_iter().filter(|(number, _)| *number <= last) {
+        session.migration(sql)?;
         session.execute(DONE, values![number])?;
     }
     Ok(())
+}
+
+/// Brings a SQLite file up to date; another process doing the same is waited for.
+pub(crate) fn sqlite(connection: &rusqlite::Connection) -> Result<(), StoreError> {
+    let mut session =
+        Session { connection: session::Connection::Sqlite(connection), failed: &mut false };
+    if is_current(&mut session)? {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let result = apply(&mut session, newest());
+    connection.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    result
 }
 
 /// Brings a PostgreSQL database up to date. Several nodes may start at once: all but one fail, at
 /// the serialisable commit or at a name that exists by then, and look again.
 pub(crate) fn postgres(connection: &mut Connection) -> Result<(), StoreError> {
     for _ in 0..50 {
-        if postgres_is_current(connection)? {
+        if is_current(&mut lend(connection, &mut false))? {
             return Ok(());
         }
         let result = postgres_steps(connection);
@@ -64,36 +73,29 @@ pub(crate) fn postgres(connection: &mut Connection) -> Result<(), StoreError> {
     postgres_steps(connection)
 }
 
-fn postgres_is_current(connection: &mut Connection) -> Result<bool, StoreError> {
-    let mut session =
-        Session { connection: session::Connection::Postgres(connection), failed: &mut false };
-    let found = "SELECT 1 FROM pg_catalog.pg_class WHERE oid = to_regclass('migrations')";
-    if session.one(found, values![])?.is_none() {
-        return Ok(false);
-    }
-    Ok(missing(&mut session)?.is_empty())
-}
-
 fn postgres_steps(connection: &mut Connection) -> Result<(), StoreError> {
     connection.batch(dialect::POSTGRES_BEGIN_WRITE)?;
-    connection.batch(TABLE)?;
-    let steps = missing(&mut Session {
-        connection: session::Connection::Postgres(connection),
-        failed: &mut false,
-    })?;
-    for (number, sql) in steps {
-        connection.batch(&dialect::postgres_migration(sql))?;
-        connection.execute(DONE, values![number])?;
-    }
+    apply(&mut lend(connection, &mut false), newest())?;
     connection.batch("COMMIT")
 }
 
+fn lend<'a>(connection: &'a mut Connection, failed: &'a mut bool) -> Session<'a> {
+    Session { connection: session::Connection::Postgres(connection), failed }
+}
+
+fn is_current(session: &mut Session<'_>) -> Result<bool, StoreError> {
+    Ok(session.has_table("migrations")? && missing(session)?.is_empty())
+}
+
+fn applied(session: &mut Session<'_>) -> Result<i64, StoreError> {
+    match session.one(NEWEST, values![])?.as_deref() {
+        Some([Value::Integer(found)]) => Ok(*found),
+        _ => Err(StoreError::Corrupt { table: "migrations", key: String::new() }),
+    }
+}
+
 fn missing(session: &mut Session<'_>) -> Result<Vec<(i64, &'static str)>, StoreError> {
-    let known = MIGRATIONS.len() as i64;
-    let found = match session.one(NEWEST, values![])?.as_deref() {
-        Some([Value::Integer(found)]) => *found,
-        _ => return Err(StoreError::Corrupt { table: "migrations", key: String::new() }),
-    };
+    let (found, known) = (applied(session)?, newest());
     if found > known {
         return Err(StoreError::NewerSchema { found, known });
     }

@@ -2,6 +2,7 @@
 
 use crate::dialect::statements;
 use crate::error::StoreError;
+use crate::session::Session;
 use crate::tx::{Reader, RunTx};
 use crate::value::{Cells, values};
 use keyward_model::clock::Timestamp;
@@ -12,6 +13,14 @@ statements! {
         ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at";
     DEAD = "SELECT id FROM nodes WHERE seen_at < $1 ORDER BY id";
     DELETE = "DELETE FROM nodes WHERE id = $1";
+    INSERT_DEAD = "INSERT INTO nodes (id, seen_at)
+        SELECT DISTINCT node_id, CAST(0 AS BIGINT) FROM runs WHERE finished_at IS NULL";
+}
+
+/// Says of every owner of an open run that it was last seen long ago: after a restore none of them
+/// is there, and their runs are to be taken over.
+pub(crate) fn insert_dead(session: &mut Session<'_>) -> Result<(), StoreError> {
+    session.execute(INSERT_DEAD, values![]).map(|_| ())
 }
 
 impl Reader<'_> {

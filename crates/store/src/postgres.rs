@@ -8,6 +8,8 @@ use crate::queue::{self, Job, Kind, Queue};
 use crate::session::{self, Session};
 use crate::tls::Server;
 use crate::value::{Row, Value};
+use postgres::binary_copy::BinaryCopyInWriter;
+use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::{FromSql, IsNull, ToSql, Type};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -59,10 +61,37 @@ impl Connection {
     ) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql)?;
         let rows = self.client.query(&statement, &parameters(values))?;
-        let cells = |row: &postgres::Row| {
-            (0..row.len()).map(|at| Ok(row.try_get::<_, Cell>(at)?.0)).collect()
-        };
         rows.iter().map(cells).collect()
+    }
+
+    /// Hands over each row of an answer as it comes.
+    pub(crate) fn each<E: From<StoreError>>(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let nothing = std::iter::empty::<&(dyn ToSql + Sync)>();
+        let mut rows = self.client.query_raw(sql, nothing).map_err(StoreError::from)?;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            take(cells(&row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `COPY … FROM STDIN BINARY` with columns of those types and rows until there are no more;
+    /// gives their number.
+    pub(crate) fn copy<E: From<StoreError>>(
+        &mut self,
+        sql: &str,
+        types: &[Type],
+        mut next: impl FnMut() -> Result<Option<Row>, E>,
+    ) -> Result<u64, E> {
+        let copy = self.client.copy_in(sql).map_err(StoreError::from)?;
+        let mut copy = BinaryCopyInWriter::new(copy, types);
+        while let Some(row) = next()? {
+            copy.write(&parameters(&row)).map_err(StoreError::from)?;
+        }
+        Ok(copy.finish().map_err(StoreError::from)?)
     }
 
     /// Prepares a statement once.
@@ -217,6 +246,10 @@ fn pause(attempt: u32) -> Duration {
     let random = std::hash::RandomState::new().build_hasher().finish() % 1000;
     let base = 1u64 << attempt.saturating_sub(1).min(6);
     Duration::from_micros(base * (1000 + random))
+}
+
+fn cells(row: &postgres::Row) -> Result<Row, StoreError> {
+    (0..row.len()).map(|at| Ok(row.try_get::<_, Cell>(at)?.0)).collect()
 }
 
 fn parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {

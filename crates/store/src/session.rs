@@ -1,8 +1,8 @@
 //! One transaction, or one read, on either back end: the only place where statements are run.
 
 use crate::error::StoreError;
-use crate::value::{Row, Value};
-use crate::{postgres, sqlite};
+use crate::value::{Row, Value, values};
+use crate::{dialect, postgres, sqlite};
 
 /// Runs statements on the connection that a job has been given.
 pub(crate) struct Session<'a> {
@@ -48,6 +48,37 @@ impl Session<'_> {
         };
         *self.failed |= result.is_err();
         result
+    }
+
+    /// Hands over each row of an answer as it comes, so that no answer is too long.
+    pub(crate) fn each<E: From<StoreError>>(
+        &mut self,
+        sql: &str,
+        take: impl FnMut(Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlite::each(connection, sql, take),
+            Connection::Postgres(connection) => connection.each(sql, take),
+        }
+    }
+
+    /// Runs the text of a migration.
+    pub(crate) fn migration(&mut self, sql: &str) -> Result<(), StoreError> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => {
+                Ok(connection.execute_batch(&dialect::sqlite_migration(sql))?)
+            }
+            Connection::Postgres(connection) => connection.batch(&dialect::postgres_migration(sql)),
+        }
+    }
+
+    /// Whether there is a table of that name.
+    pub(crate) fn has_table(&mut self, name: &str) -> Result<bool, StoreError> {
+        let sql = match &self.connection {
+            Connection::Sqlite(_) => dialect::SQLITE_HAS_TABLE,
+            Connection::Postgres(_) => dialect::POSTGRES_HAS_TABLE,
+        };
+        self.one(sql, values![name]).map(|row| row.is_some())
     }
 
     /// Runs a statement that gives one row at most.

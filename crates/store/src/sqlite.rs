@@ -195,14 +195,34 @@ pub(crate) fn query(
 ) -> Result<Vec<Row>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     bind(&mut statement, values)?;
+    let mut found = Vec::new();
+    rows(&mut statement, |row| {
+        found.push(row);
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(found)
+}
+
+/// Hands over each row of an answer as it comes.
+pub(crate) fn each<E: From<StoreError>>(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    take: impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), E> {
+    rows(&mut connection.prepare(sql).map_err(StoreError::from)?, take)
+}
+
+fn rows<E: From<StoreError>>(
+    statement: &mut rusqlite::Statement<'_>,
+    mut take: impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), E> {
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next().map_err(StoreError::from)? {
         let cells = (0..columns).map(|at| Ok(cell(row.get_ref(at)?)));
-        found.push(cells.collect::<Result<Row, rusqlite::Error>>()?);
+        take(cells.collect::<Result<Row, rusqlite::Error>>().map_err(StoreError::from)?)?;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// To SQLite `$1` is a name, numbered by where it first stands: each is bound by what it says.

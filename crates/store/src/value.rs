@@ -124,6 +124,11 @@ impl Cells {
         Self { table, key, cells: row.into_iter() }
     }
 
+    /// What names the row in errors.
+    pub(crate) fn into_key(self) -> String {
+        self.key
+    }
+
     pub(crate) fn corrupt(&self) -> StoreError {
         StoreError::Corrupt { table: self.table, key: self.key.clone() }
     }
