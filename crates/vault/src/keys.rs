@@ -10,6 +10,11 @@ use keyward_model::id::{Identifier as _, KeyId, RunId, WorkspaceId};
 use keyward_model::tag::{Granting, Tag, Tagged, Tampered};
 use keyward_model::tenant::WorkspaceKey;
 
+/// The key of one backup file, whose salt stands in its header.
+pub(crate) fn backup_key(root: &RootKey, salt: &[u8]) -> Key {
+    root.0.derive(salt, "backup", b"")
+}
+
 /// Keys of the whole server, derived from the root key with the instance's id as salt.
 pub(crate) struct ServerKeys {
     salt: [u8; 16],

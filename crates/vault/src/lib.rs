@@ -3,6 +3,7 @@
 
 mod accounts;
 mod anchor;
+pub mod backup;
 mod broker;
 mod bytes;
 mod credentials;
