@@ -24,6 +24,7 @@ pub(crate) struct ServerKeys {
     pepper: Key,
     accounts: Key,
     account_secrets: Key,
+    sign_in: Key,
 }
 
 impl ServerKeys {
@@ -36,6 +37,7 @@ impl ServerKeys {
             pepper: root.0.derive(&instance, "pepper", b""),
             accounts: root.0.derive(&instance, "accounts", b""),
             account_secrets: root.0.derive(&instance, "account-secrets", b""),
+            sign_in: root.0.derive(&instance, "sign-in", b""),
         }
     }
 
@@ -57,6 +59,11 @@ impl ServerKeys {
     /// Seals what an account keeps secret, such as the secret of its one-time codes.
     pub(crate) fn account_secrets(&self) -> &Key {
         &self.account_secrets
+    }
+
+    /// Seals what a browser keeps while its person signs in at the provider.
+    pub(crate) fn sign_in(&self) -> &Key {
+        &self.sign_in
     }
 
     /// Authenticates the anchor file.

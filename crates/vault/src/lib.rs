@@ -16,6 +16,7 @@ mod root;
 mod run;
 mod seal;
 mod secret;
+mod single_sign_on;
 mod step;
 mod token;
 mod totp;
@@ -30,6 +31,9 @@ pub use placeholder::PREFIX;
 pub use root::{RootKey, RootKeyError};
 pub use run::{RunVault, Unsaved};
 pub use secret::{Exposed, Incoming};
+pub use single_sign_on::{
+    Begun, Provider, ProviderSettings, Returned, SettingsError, SignOnError, SignedOn,
+};
 pub use step::{Handle, StepFailure, StepVault, UsedCredential};
 pub use token::{NewToken, TokenKind};
 pub use vault::{Vault, VaultError, read_identity};

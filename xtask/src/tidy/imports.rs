@@ -42,6 +42,7 @@ const WALLS: &[Wall] = &[
     Wall { foreign: "postgres", owners: &["store"], instead: "ask the store" },
     Wall { foreign: "tokio-postgres*", owners: &["store"], instead: "ask the store" },
     Wall { foreign: "aws-lc-rs", owners: &["vault"], instead: "cryptography is the vault's" },
+    Wall { foreign: "jsonwebtoken", owners: &["vault"], instead: "cryptography is the vault's" },
     Wall { foreign: "argon2", owners: &["vault"], instead: "cryptography is the vault's" },
     Wall { foreign: "hyper-rustls", owners: &["egress"], instead: "egress is the only way out" },
     Wall { foreign: "reqwest", owners: &[], instead: "egress is the only way out" },
