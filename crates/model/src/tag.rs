@@ -79,6 +79,11 @@ impl<T: Granting> Tagged<T> {
         if difference == 0 { Ok(self.row) } else { Err(Tampered) }
     }
 
+    /// What the tag covers, for signing the same row under another key.
+    pub fn authenticated(&self) -> Vec<u8> {
+        authenticated(&self.row).0
+    }
+
     /// The row and tag, for writing them.
     pub fn parts(&self) -> (&T, &Tag) {
         (&self.row, &self.tag)

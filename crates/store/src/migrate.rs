@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_credentials.sql"),
     include_str!("../migrations/0003_people.sql"),
     include_str!("../migrations/0004_audit.sql"),
+    include_str!("../migrations/0005_keys.sql"),
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)";

@@ -2,6 +2,7 @@
 
 use crate::dialect::statements;
 use crate::error::StoreError;
+use crate::rewrap::{Signed, signed};
 use crate::tx::{Reader, Tx};
 use crate::value::{Cells, Row, values};
 use keyward_model::id::WorkspaceId;
@@ -14,6 +15,10 @@ statements! {
         WHERE workspace_id = $1 AND revision = $5";
     BY_ID = "SELECT workspace_id, document, revision, tag FROM settings WHERE workspace_id = $1";
 }
+
+const SELECT: &str = "SELECT workspace_id, document, revision, tag FROM settings ";
+
+pub(crate) const SIGNED: Signed = signed!(WorkspaceSettings, SELECT, [], settings);
 
 fn settings(row: Row) -> Result<Tagged<WorkspaceSettings>, StoreError> {
     let mut cells = Cells::new("settings", row);

@@ -3,6 +3,7 @@
 use crate::dialect::statements;
 use crate::error::StoreError;
 use crate::page::{Page, Paged, Select};
+use crate::rewrap::{Signed, signed};
 use crate::tx::{Reader, Tx};
 use crate::value::{Cells, Row, values};
 use keyward_model::credential::Sealed;
@@ -23,6 +24,20 @@ macro_rules! version_columns {
 }
 
 const LIST: &str = concat!("SELECT ", columns!(), " FROM workflows w ");
+
+pub(crate) const SIGNED: Signed = signed!(Workflow, LIST, ["id"], workflow);
+pub(crate) const SIGNED_VERSIONS: Signed = signed!(
+    WorkflowVersion,
+    concat!("SELECT ", version_columns!(), " FROM workflow_versions "),
+    ["workflow_id", "version"],
+    version
+);
+pub(crate) const SIGNED_ALLOWLISTS: Signed = signed!(
+    Allowlist,
+    "SELECT workspace_id, workflow_id, enabled, keys, tag FROM allowlists ",
+    ["workflow_id"],
+    allowlist
+);
 
 statements! {
     INSERT = "INSERT INTO workflows (workspace_id, id, name, version, active, owner_id,

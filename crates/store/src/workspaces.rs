@@ -1,12 +1,12 @@
-//! Workspaces, their revision counter and their keys.
+//! Workspaces and their revision counter.
 
 use crate::dialect::statements;
 use crate::error::StoreError;
 use crate::page::{Page, Paged};
 use crate::tx::{Reader, Tx};
 use crate::value::{Cells, Row, values};
-use keyward_model::id::{KeyId, WorkspaceId};
-use keyward_model::tenant::{Workspace, WorkspaceKey};
+use keyward_model::id::WorkspaceId;
+use keyward_model::tenant::Workspace;
 
 statements! {
     INSERT = "INSERT INTO workspaces (id, slug, name, created_at, revision)
@@ -16,11 +16,6 @@ statements! {
     LIST = "SELECT id, slug, name, created_at FROM workspaces WHERE id > $1 ORDER BY id LIMIT $2";
     REVISION = "SELECT revision FROM workspaces WHERE id = $1";
     BUMP = "UPDATE workspaces SET revision = revision + 1 WHERE id = $1";
-    INSERT_KEY = "INSERT INTO workspace_keys (workspace_id, id, generation, wrapped, created_at)
-        VALUES ($1, $2, $3, $4, $5)";
-    KEYS = "SELECT workspace_id, id, generation, wrapped, created_at FROM workspace_keys
-        WHERE workspace_id = $1 ORDER BY generation";
-    REWRAP = "UPDATE workspace_keys SET wrapped = $3 WHERE workspace_id = $1 AND id = $2";
 }
 
 fn workspace(row: Row) -> Result<Workspace, StoreError> {
@@ -29,17 +24,6 @@ fn workspace(row: Row) -> Result<Workspace, StoreError> {
         id: cells.parsed()?,
         slug: cells.text()?,
         name: cells.text()?,
-        created_at: cells.time()?,
-    })
-}
-
-fn key(row: Row) -> Result<WorkspaceKey, StoreError> {
-    let mut cells = Cells::new("workspace_keys", row);
-    Ok(WorkspaceKey {
-        workspace: cells.parsed()?,
-        id: cells.parsed()?,
-        generation: cells.number()?,
-        wrapped: cells.bytes()?,
         created_at: cells.time()?,
     })
 }
@@ -68,15 +52,6 @@ impl Reader<'_> {
         let row = self.session.one(REVISION, values![workspace])?;
         row.map(|row| Cells::new("workspaces", row).number()).transpose()
     }
-
-    /// The workspace's keys, oldest generation first.
-    pub fn workspace_keys(
-        &mut self,
-        workspace: WorkspaceId,
-    ) -> Result<Vec<WorkspaceKey>, StoreError> {
-        let rows = self.session.query(KEYS, values![workspace])?;
-        rows.into_iter().map(key).collect()
-    }
 }
 
 impl Tx<'_> {
@@ -91,23 +66,5 @@ impl Tx<'_> {
     /// Raises the workspace's revision.
     pub fn bump_revision(&mut self, workspace: WorkspaceId) -> Result<(), StoreError> {
         self.session.execute(BUMP, values![workspace]).map(|_| ())
-    }
-
-    /// Adds a key generation.
-    pub fn insert_workspace_key(&mut self, key: &WorkspaceKey) -> Result<(), StoreError> {
-        let WorkspaceKey { workspace, id, generation, wrapped, created_at } = key;
-        let values = values![*workspace, *id, *generation, wrapped.as_slice(), *created_at];
-        let result = self.session.execute(INSERT_KEY, values);
-        result.map(|_| ()).map_err(|error| error.named("key generation"))
-    }
-
-    /// Replaces a key's wrapping, after a change of the root key; false where the key is gone.
-    pub fn rewrap_workspace_key(
-        &mut self,
-        workspace: WorkspaceId,
-        id: KeyId,
-        wrapped: &[u8],
-    ) -> Result<bool, StoreError> {
-        Ok(self.session.execute(REWRAP, values![workspace, id, wrapped])? > 0)
     }
 }

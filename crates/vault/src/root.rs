@@ -51,6 +51,19 @@ pub enum RootKeyError {
     /// Not a key.
     #[error("the file {0} is not a root key: 32 raw bytes, 64 hexadecimal digits, or their base64")]
     Malformed(PathBuf),
+    /// A new key cannot be put beside the old one.
+    #[error(
+        "the directory {directory} of the root key cannot be written to, so nothing was changed: name a file for the new key with --new-root-key-file, and put that key where {path} comes from"
+    )]
+    NotWritable {
+        /// The directory.
+        directory: PathBuf,
+        /// The root key's file.
+        path: PathBuf,
+    },
+    /// The root key is being changed.
+    #[error("another process is changing the root key")]
+    Busy,
     /// The file system said no.
     #[error("the root key file {path}: {source}")]
     Io {
@@ -114,6 +127,9 @@ impl RootKey {
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+        if let Some(directory) = path.parent().filter(|path| !path.as_os_str().is_empty()) {
+            fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+        }
         Ok(Self(Key::new(*bytes)))
     }
 }

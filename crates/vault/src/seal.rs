@@ -2,7 +2,7 @@
 //! (docs/sealed-format.md; NIST SP 800-38D).
 
 use crate::bytes::{Key, random, sha256};
-use crate::keys::WorkspaceKeys;
+use crate::ring::{Generation, WorkspaceKeys};
 use crate::secret::{Incoming, Secret};
 use crate::vault::VaultError;
 use aws_lc_rs::aead::{self, AES_256_GCM, LessSafeKey, Nonce, UnboundKey};
@@ -84,16 +84,21 @@ pub(crate) fn open(
     Ok(body)
 }
 
+/// The key id that a record names.
+pub(crate) fn kid(record: &[u8]) -> Option<[u8; 16]> {
+    record.get(1..17)?.try_into().ok()
+}
+
 fn cipher(key: &Key) -> Result<LessSafeKey, VaultError> {
     let key = UnboundKey::new(&AES_256_GCM, key.bytes()).map_err(|_| VaultError::Unreadable)?;
     Ok(LessSafeKey::new(key))
 }
 
 /// What a version key's wrap is bound to beside the credential: scope and egress policy.
-fn wrap_aad(keys: &WorkspaceKeys, credential: &Credential, version: i64) -> Aad {
+fn wrap_aad(generation: &Generation, credential: &Credential, version: i64) -> Aad {
     let mut aad = Aad::new("keyward/seal/v1");
-    aad.part(keys.id.as_bytes())
-        .part(keys.workspace.as_bytes())
+    aad.part(generation.id.as_bytes())
+        .part(credential.workspace.as_bytes())
         .part(credential.id.as_bytes())
         .part(&version.to_be_bytes())
         .part(b"")
@@ -156,16 +161,23 @@ fn wrap(
     let (id, rest) = plain.split_at_mut(16);
     id.copy_from_slice(&kid);
     rest.copy_from_slice(key.bytes());
-    seal(&keys.wrap, *keys.id.as_bytes(), &wrap_aad(keys, credential, version), plain.as_slice())
+    let active = keys.active();
+    let aad = wrap_aad(&active, credential, version);
+    seal(active.wrap()?, *active.id.as_bytes(), &aad, plain.as_slice())
 }
 
 fn unwrap(
     keys: &WorkspaceKeys,
     credential: &Credential,
-    row: &CredentialVersion,
+    (version, wrapped): (i64, &Sealed),
 ) -> Result<([u8; 16], Key), VaultError> {
-    let aad = wrap_aad(keys, credential, row.version);
-    let plain = open(&keys.wrap, *keys.id.as_bytes(), &aad, row.wrapped_key.as_bytes())?;
+    if credential.workspace != keys.workspace {
+        return Err(VaultError::Unreadable);
+    }
+    let generation = keys.of(wrapped.as_bytes())?;
+    let aad = wrap_aad(&generation, credential, version);
+    let wrap = generation.wrap()?;
+    let plain = open(wrap, *generation.id.as_bytes(), &aad, wrapped.as_bytes())?;
     let (kid, key) = plain.split_at_checked(16).ok_or(VaultError::Unreadable)?;
     let kid = kid.try_into().map_err(|_| VaultError::Unreadable)?;
     Ok((kid, Key::from_slice(key).ok_or(VaultError::Unreadable)?))
@@ -178,9 +190,18 @@ pub(crate) fn rewrap(
     after: &Credential,
     row: &CredentialVersion,
 ) -> Result<CredentialVersion, VaultError> {
-    let (kid, key) = unwrap(keys, before, row)?;
-    let wrapped_key = wrap(keys, after, row.version, kid, &key)?;
+    let wrapped_key = rewrap_key(keys, (before, after), (row.version, &row.wrapped_key))?;
     Ok(CredentialVersion { wrapped_key, ..row.clone() })
+}
+
+/// Wraps a version key anew under the active generation.
+pub(crate) fn rewrap_key(
+    keys: &WorkspaceKeys,
+    (before, after): (&Credential, &Credential),
+    (version, wrapped): (i64, &Sealed),
+) -> Result<Sealed, VaultError> {
+    let (kid, key) = unwrap(keys, before, (version, wrapped))?;
+    wrap(keys, after, version, kid, &key)
 }
 
 /// Opens one field. Takes the permit and the receipt of its audit record: no record, no value.
@@ -198,7 +219,7 @@ pub(crate) fn open_field<P>(
     if !receipt.covers(permit.event().id) || !same {
         return Err(VaultError::Unreadable);
     }
-    let (kid, key) = unwrap(keys, credential, row)?;
+    let (kid, key) = unwrap(keys, credential, (row.version, &row.wrapped_key))?;
     let sealed = row.fields.get(field).ok_or(VaultError::Unreadable)?;
     let aad = field_aad(keys, credential.id, row.version, kid, field);
     open(&key, kid, &aad, sealed.as_bytes()).map(Secret::new)
@@ -213,7 +234,8 @@ pub(crate) fn seal_text(
 ) -> Result<Sealed, VaultError> {
     let mut aad = Aad::new("keyward/text/v1");
     aad.part(keys.workspace.as_bytes()).part(purpose.as_bytes()).part(owner);
-    seal(&keys.wrap, *keys.id.as_bytes(), &aad, text)
+    let active = keys.active();
+    seal(active.wrap()?, *active.id.as_bytes(), &aad, text)
 }
 
 /// Opens what `seal_text` sealed.
@@ -225,7 +247,8 @@ pub(crate) fn open_text(
 ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
     let mut aad = Aad::new("keyward/text/v1");
     aad.part(keys.workspace.as_bytes()).part(purpose.as_bytes()).part(owner);
-    open(&keys.wrap, *keys.id.as_bytes(), &aad, sealed.as_bytes())
+    let generation = keys.of(sealed.as_bytes())?;
+    open(generation.wrap()?, *generation.id.as_bytes(), &aad, sealed.as_bytes())
 }
 
 #[cfg(test)]

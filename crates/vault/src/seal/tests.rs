@@ -2,14 +2,16 @@
 //! a field, and every way in which it must not open.
 
 use super::*;
-use crate::keys::ServerKeys;
+use crate::keys::RootKeys;
+use crate::ring::Ring;
 use crate::root::RootKey;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{CredentialType, Scope};
 use keyward_model::destination::{EgressPolicy, Place};
 use keyward_model::id::{KeyId, WorkflowId, WorkspaceId};
-use keyward_model::tenant::WorkspaceKey;
+use keyward_model::tenant::{KeyState, WorkspaceKey};
 use serde::Deserialize;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct File {
@@ -53,16 +55,20 @@ fn fixed<const N: usize>(hex: &str) -> [u8; N] {
 
 fn open_vector(vector: &Vector) -> Result<String, VaultError> {
     let root = RootKey(Key::new(fixed(&vector.root)));
-    let server = ServerKeys::new(&root, fixed(&vector.instance));
+    let root = RootKeys::new(&root, fixed(&vector.instance));
     let workspace = WorkspaceId::from_bytes(fixed(&vector.workspace));
     let now = Timestamp::from_millis(0);
-    let keys = server.open_workspace_key(&WorkspaceKey {
+    let generation = root.open(&WorkspaceKey {
         workspace,
         id: KeyId::from_bytes(fixed(&vector.key_id)),
         generation: 1,
+        state: KeyState::Active,
+        root: String::new(),
         wrapped: bytes(&vector.workspace_key),
         created_at: now,
     })?;
+    let ring = Ring::new(vec![Arc::new(generation)]).unwrap();
+    let keys = WorkspaceKeys::new(workspace, ring);
     let Policy { hosts, methods, paths, places } = &vector.policy;
     let mut credential = crate::inject::tests::credential(CredentialType::ApiKey, &[]);
     credential.workspace = workspace;
@@ -81,7 +87,7 @@ fn open_vector(vector: &Vector) -> Result<String, VaultError> {
         fields: BTreeMap::new(),
         created_at: now,
     };
-    let (kid, key) = unwrap(&keys, &credential, &row)?;
+    let (kid, key) = unwrap(&keys, &credential, (row.version, &row.wrapped_key))?;
     let aad = field_aad(&keys, credential.id, row.version, kid, &vector.field);
     let opened = open(&key, kid, &aad, &bytes(&vector.sealed))?;
     Ok(String::from_utf8(opened.to_vec()).unwrap())
