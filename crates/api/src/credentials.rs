@@ -1,5 +1,6 @@
 //! Credentials: one file per operation, and how one is shown.
 
+pub(crate) mod access;
 mod audit;
 mod create;
 mod delete;
@@ -9,6 +10,8 @@ mod get;
 mod list;
 mod overwrite;
 mod patch;
+mod restore;
+mod save;
 mod sent;
 mod settings;
 mod template;
@@ -20,18 +23,12 @@ use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::router::Api;
 use fields::Warning;
-use keyward_model::credential::Credential;
-use keyward_model::id::CredentialId;
 use keyward_model::json::Fault;
-use keyward_model::tag::Tagged;
-use keyward_store::StoreError;
-use keyward_vault::VaultError;
+use keyward_model::lifecycle::LifecycleError;
+use keyward_model::settings::Settings;
 use schemars::JsonSchema;
 use serde::Serialize;
 use view::CredentialView;
-
-/// How many versions are kept, the current one included; a new one pushes out the oldest.
-const KEPT_VERSIONS: i64 = 10;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -40,6 +37,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         get::operation(),
         patch::operation(),
         delete::operation(),
+        restore::operation(),
         overwrite::operation(),
         versions::operation(),
         dependents::operation(),
@@ -56,39 +54,16 @@ struct Saved {
     warnings: Vec<Warning>,
 }
 
-/// A credential's row as it was found.
-enum Found {
-    Row(Box<Tagged<Credential>>),
-    /// There is one, but it cannot be read.
-    Unreadable(CredentialId),
-}
-
-/// The row that a path names, unchecked; `not_found` where there is none.
-async fn row(api: &Api, scope: &InWorkspace, id: &str) -> Result<Found, Problem> {
-    let id: CredentialId = id.parse().map_err(|_| Problem::not_found())?;
+/// The workspace's settings.
+pub(crate) async fn settings(api: &Api, scope: &InWorkspace) -> Result<Settings, Problem> {
     let workspace = scope.id();
-    match api.store().read(move |tx| tx.credential(workspace, id)).await {
-        Ok(Some(row)) => Ok(Found::Row(Box::new(row))),
-        Ok(None) => Err(Problem::not_found()),
-        Err(StoreError::Corrupt { .. }) => Ok(Found::Unreadable(id)),
-        Err(error) => Err(error.into()),
-    }
+    let row = api.store().read(move |tx| access::read_settings(tx, workspace)).await?;
+    access::settings_of(api.vault(), workspace, row).await
 }
 
-/// The credential that a path names, its tag checked.
-async fn find(api: &Api, scope: &InWorkspace, id: &str) -> Result<Credential, Problem> {
-    let Found::Row(row) = row(api, scope, id).await? else { return Err(broken()) };
-    match api.vault().verify(scope.id(), *row).await {
-        Ok(credential) => Ok(credential),
-        Err(VaultError::Tampered(_)) => Err(broken()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn broken() -> Problem {
-    let detail = "this credential's row was written by somebody else than the server; \
-        delete the credential and make it anew";
-    Problem::new("conflict", detail)
+/// Why a step of a credential's life is refused, as a problem.
+fn refusal(error: LifecycleError) -> Problem {
+    Problem::new("conflict", error.to_string())
 }
 
 /// Faults as a problem; a value over the limit has its own code.

@@ -35,7 +35,10 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "__Host-keyward" },
+            },
         },
     })
 }
@@ -50,7 +53,7 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         "summary": operation.summary,
         "parameters": parameters(operation),
         "responses": responses(operation, generator),
-        "security": if operation.access == Access::Public { json!([]) } else { json!([{"token": []}]) },
+        "security": if operation.access == Access::Public { json!([]) } else { json!([{"token": []}, {"session": []}]) },
     });
     if let (Some((media_type, schema)), Some(members)) =
         (&operation.body, described.as_object_mut())
@@ -103,7 +106,7 @@ fn problem_codes(operation: &Operation) -> Vec<&'static str> {
     if operation.access != Access::Public {
         codes.push("unauthenticated");
     }
-    if matches!(operation.access, Access::Member(_)) {
+    if matches!(operation.access, Access::Member(_) | Access::Credential(_)) {
         codes.extend(["forbidden", "not_found"]);
     }
     if operation.body.is_some() {

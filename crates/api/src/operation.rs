@@ -5,6 +5,7 @@ use crate::router::Api;
 use axum::handler::Handler;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
+use keyward_model::permission::Act;
 use keyward_model::policy::Ability;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -19,6 +20,8 @@ pub(crate) enum Access {
     SignedIn,
     /// Members whose role has the ability.
     Member(Ability),
+    /// Members who may do this with the credential that the path names.
+    Credential(Act),
 }
 
 /// One operation.

@@ -12,6 +12,7 @@ mod retention;
 mod retry;
 mod runner;
 mod save;
+mod shred;
 mod steps;
 
 pub use accept::{Accepted, Event, RetryOf};

@@ -6,17 +6,19 @@ use crate::live::Live;
 use crate::steps::code::Globals;
 use crate::steps::{Failed, LogLine, StepInput, StepResult, code, http};
 use crate::{Engine, EngineError};
-use keyward_model::actor::{Actor, Role};
+use keyward_model::actor::Actor;
 use keyward_model::clock::Timestamp;
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::{MemberId, WorkflowId};
 use keyward_model::mask::Masked;
 use keyward_model::policy::{Ability, StepContext, may};
 use keyward_model::run::{self, NewStep, Next, Progress, RunEnd, RunStatus, StepStatus};
+use keyward_model::saved_workflow::Workflow;
 use keyward_model::template::Context;
+use keyward_model::tenant::Member;
 use keyward_model::workflow::{Step, StepKind};
 use keyward_store::{Owned, RunTx, StoreError, Use};
-use keyward_vault::{RunVault, StepFailure, UsedCredential};
+use keyward_vault::{RunVault, Standing, StepFailure, UsedCredential};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,8 +110,11 @@ impl Engine {
         live: Arc<Live>,
     ) -> Result<Ended, EngineError> {
         // Asked for grants alone, so a workflow that names no key need not be asked.
-        let may_run = drive.compiled.names_keys() && self.member_may_run(drive).await?;
-        let vault = self.vault().run(&drive.context(""), may_run).await?;
+        let standing = match drive.compiled.names_keys() {
+            true => self.standing(drive).await?,
+            false => Standing::default(),
+        };
+        let vault = self.vault().run(&drive.context(""), standing).await?;
         self.restore_secrets(drive, &vault, records.is_empty()).await?;
         let mut state = State { records, context: None, live, vault };
         loop {
@@ -130,18 +135,34 @@ impl Engine {
         }
     }
 
-    /// Row 2: whoever the run acts for may still run workflows.
-    async fn member_may_run(&self, drive: &Drive) -> Result<bool, EngineError> {
-        let (workspace, Some(member)) = (drive.owned.workspace, drive.member) else {
-            return Ok(false);
-        };
-        let row = match self.vault().store().read(move |tx| tx.member(workspace, member)).await {
-            Ok(Some(row)) => row,
-            Ok(None) | Err(StoreError::Corrupt { .. }) => return Ok(false),
+    /// Rows 2, 5 and 6: whether whoever the run acts for may still run workflows, whose personal
+    /// credentials count, and who saved the version.
+    async fn standing(&self, drive: &Drive) -> Result<Standing, EngineError> {
+        let (workspace, workflow) = (drive.owned.workspace, drive.workflow);
+        let starter = drive.member;
+        let read = self.vault().store().read(move |tx| {
+            let member = starter.map(|member| tx.member(workspace, member)).transpose()?.flatten();
+            Ok((member, tx.workflow(workspace, workflow)?))
+        });
+        let (member, head) = match read.await {
+            Ok(found) => found,
+            // A row that somebody else wrote gives nobody anything.
+            Err(StoreError::Corrupt { .. }) => return Ok(Standing::default()),
             Err(error) => return Err(error.into()),
         };
-        let role = self.vault().verify(workspace, row).await.map(|member| member.role);
-        Ok(role.is_ok_and(|role: Role| may(role, Ability::RunWorkflows)))
+        let mut standing = Standing { author: Some(drive.compiled.author), ..Standing::default() };
+        if let Some(member) = member {
+            let member = self.vault().verify(workspace, member).await;
+            let runs = |member: Member| {
+                member.left_at.is_none() && may(member.role, Ability::RunWorkflows)
+            };
+            standing.starter_may_run = member.is_ok_and(runs);
+        }
+        if let Some(head) = head {
+            let head = self.vault().verify(workspace, head).await;
+            standing.owner = head.ok().map(|head: Workflow| head.owner);
+        }
+        Ok(standing)
     }
 
     async fn restore_secrets(
@@ -563,6 +584,8 @@ fn uses(drive: &Drive, record: &NewStep, used: &[UsedCredential]) -> Vec<Use> {
     let counted = used.iter().map(|used| Use {
         workspace: drive.owned.workspace,
         credential: used.credential_id,
+        version: used.version,
+        rejected: used.rejected,
         workflow: drive.workflow,
         at: record.finished_at.unwrap_or(record.started_at),
         failed,

@@ -5,23 +5,25 @@ mod filter;
 use crate::dialect::statements;
 use crate::error::StoreError;
 use crate::page::{Page, Paged};
+use crate::rewrap::{Signed, signed};
 use crate::tx::{Reader, Tx};
 use crate::value::{Cells, Row, Value, values};
 use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, CredentialVersion, Scope, Sealed, Status,
     policy_from_document,
 };
-use keyward_model::id::{CredentialId, WorkspaceId};
+use keyward_model::clock::Timestamp;
+use keyward_model::id::{CredentialId, MemberId, WorkspaceId};
 use keyward_model::tag::Tagged;
 use std::collections::BTreeMap;
 
-pub use filter::CredentialFilter;
+pub use filter::{CredentialFilter, Visible};
 
 macro_rules! columns {
     () => {
         "workspace_id, id, key, type, scope_kind, scope_id, policy, code_access, details, version,
         status, status_reason, owner_id, created_at, updated_at, rotated_at, expires_at, revision,
-        tag"
+        lifecycle, tag"
     };
 }
 macro_rules! version_columns {
@@ -32,20 +34,29 @@ macro_rules! version_columns {
 
 pub(crate) const LIST: &str = concat!("SELECT ", columns!(), " FROM credentials ");
 
+pub(crate) const SIGNED: Signed = signed!(Credential, LIST, ["id"], credential);
+
 statements! {
-    INSERT = concat!("INSERT INTO credentials (", columns!(), ", search, environment, tags)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22)");
+    INSERT = concat!("INSERT INTO credentials (", columns!(), ", search, environment, tags,
+        deleted_at, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+        $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)");
     UPDATE = "UPDATE credentials SET key = $3, type = $4, scope_kind = $5, scope_id = $6,
         policy = $7, code_access = $8, details = $9, version = $10, status = $11,
         status_reason = $12, owner_id = $13, created_at = $14, updated_at = $15, rotated_at = $16,
-        expires_at = $17, revision = $18, tag = $19, search = $20, environment = $21, tags = $22
-        WHERE workspace_id = $1 AND id = $2 AND revision = $23";
+        expires_at = $17, revision = $18, lifecycle = $19, tag = $20, search = $21,
+        environment = $22, tags = $23, deleted_at = $24, due_at = $25
+        WHERE workspace_id = $1 AND id = $2 AND revision = $26";
     DELETE = "DELETE FROM credentials WHERE workspace_id = $1 AND id = $2";
     BY_ID = concat!("SELECT ", columns!(), " FROM credentials
         WHERE workspace_id = $1 AND id = $2");
     BY_KEY = concat!("SELECT ", columns!(), " FROM credentials
-        WHERE workspace_id = $1 AND key = $2 ORDER BY scope_kind, scope_id");
+        WHERE workspace_id = $1 AND key = $2 AND deleted_at IS NULL
+        ORDER BY scope_kind, scope_id");
+    PERSONAL = concat!("SELECT ", columns!(), " FROM credentials
+        WHERE workspace_id = $1 AND owner_id = $2 AND scope_kind = 'personal'
+        AND deleted_at IS NULL ORDER BY id");
+    DUE = concat!("SELECT ", columns!(), " FROM credentials WHERE due_at <= $1
+        ORDER BY due_at LIMIT $2");
     INSERT_VERSION = concat!("INSERT INTO credential_versions (", version_columns!(), ")
         VALUES ($1, $2, $3, $4, $5, $6)");
     VERSION = concat!("SELECT ", version_columns!(), " FROM credential_versions
@@ -60,6 +71,9 @@ statements! {
     DELETE_VERSIONS = "DELETE FROM credential_versions
         WHERE workspace_id = $1 AND credential_id = $2";
     DELETE_USES = "DELETE FROM credential_uses WHERE workspace_id = $1 AND credential_id = $2";
+    DELETE_ACTIVITY = "DELETE FROM credential_activity
+        WHERE workspace_id = $1 AND credential_id = $2";
+    DELETE_SHARES = "DELETE FROM shares WHERE workspace_id = $1 AND credential_id = $2";
 }
 
 /// A row of the list; one that cannot be read never stops the others.
@@ -132,6 +146,7 @@ fn credential(row: Row) -> Result<Tagged<Credential>, StoreError> {
         rotated_at: cells.time()?,
         expires_at: cells.optional_time()?,
         revision: cells.number()?,
+        lifecycle: serde_json::from_str(&cells.text()?).map_err(|_| cells.corrupt())?,
     };
     Ok(Tagged::stored(credential, cells.tag()?))
 }
@@ -188,8 +203,10 @@ fn row<'a>(tagged: &'a Tagged<Credential>) -> Vec<Value<'a>> {
     values.extend_from_slice(values![c.code_access.as_str(), c.details_document(), c.version]);
     values.extend_from_slice(values![c.status.as_str(), c.status_reason.as_deref(), c.owner]);
     values.extend_from_slice(values![c.created_at, c.updated_at, c.rotated_at, c.expires_at]);
-    values.extend_from_slice(values![c.revision, tag, search.join("\n")]);
+    values.extend_from_slice(values![c.revision, c.lifecycle_document(), tag, search.join("\n")]);
     values.extend_from_slice(values![details.environment.as_str(), labels(&details.tags)]);
+    let deleted_at = c.lifecycle.deleted.as_ref().map(|deleted| deleted.at);
+    values.extend_from_slice(values![deleted_at, c.next_due()]);
     values
 }
 
@@ -216,6 +233,27 @@ impl Reader<'_> {
     ) -> Result<Vec<Tagged<Credential>>, StoreError> {
         let rows = self.session.query(BY_KEY, values![workspace, key])?;
         rows.into_iter().map(credential).collect()
+    }
+
+    /// A member's personal credentials.
+    pub fn personal_credentials(
+        &mut self,
+        workspace: WorkspaceId,
+        owner: MemberId,
+    ) -> Result<Vec<Tagged<Credential>>, StoreError> {
+        let rows = self.session.query(PERSONAL, values![workspace, owner])?;
+        rows.into_iter().map(credential).collect()
+    }
+
+    /// Up to `limit` credentials, of all workspaces, whose grace or time for restoring is over.
+    pub fn credentials_due(
+        &mut self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Tagged<Credential>>, StoreError> {
+        let rows = self.session.query(DUE, values![now, i64::from(limit)])?;
+        // A row that somebody else wrote must not keep the others from their end.
+        Ok(rows.into_iter().filter_map(|row| credential(row).ok()).collect())
     }
 
     /// The workspace's credentials by key, unreadable rows marked.
@@ -283,7 +321,7 @@ impl Tx<'_> {
         }
     }
 
-    /// Removes a credential with all versions and counts; false where there is none.
+    /// Removes a credential with all versions, shares and counts; false where there is none.
     pub fn delete_credential(
         &mut self,
         workspace: WorkspaceId,
@@ -291,6 +329,8 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         self.session.execute(DELETE_VERSIONS, values![workspace, id])?;
         self.session.execute(DELETE_USES, values![workspace, id])?;
+        self.session.execute(DELETE_ACTIVITY, values![workspace, id])?;
+        self.session.execute(DELETE_SHARES, values![workspace, id])?;
         Ok(self.session.execute(DELETE, values![workspace, id])? > 0)
     }
 

@@ -9,6 +9,7 @@
 //!   integers and bytes only; a test prepares it on both back ends. What must differ goes into
 //!   `dialect.rs`. A new table goes into a new file in `migrations/`.
 
+mod accounts;
 mod audit;
 pub mod backup;
 mod chain;
@@ -16,6 +17,8 @@ mod credentials;
 mod dialect;
 mod error;
 mod idempotency;
+mod invitations;
+mod keys;
 mod members;
 mod meta;
 mod migrate;
@@ -23,14 +26,18 @@ mod nodes;
 mod page;
 mod postgres;
 mod queue;
+mod rewrap;
 mod runs;
 mod schema;
 mod session;
+mod sessions;
 mod settings;
+mod shares;
 mod sqlite;
 mod steps;
 mod store;
 mod tls;
+mod tokens;
 mod tx;
 mod uses;
 mod value;
@@ -38,13 +45,16 @@ mod workflows;
 mod workspaces;
 
 pub use audit::AuditFilter;
+pub use audit::sinks::ChainEnd;
 pub use chain::AuditMac;
-pub use credentials::{CredentialFilter, Listed};
+pub use credentials::{CredentialFilter, Listed, Visible};
 pub use error::{Cause, StoreError};
 pub use idempotency::Reply;
+pub use keys::{KeyRotation, KeysState, ROOT_FINGERPRINT, RotationPhase};
 pub use page::{Page, Paged};
+pub use rewrap::{CellKind, CellOwner, SIGNED_TABLES, SealedCell, Signed, SignedRow, VersionKey};
 pub use runs::{Owned, RunFilter};
 pub use steps::RunSecret;
 pub use store::{Store, Target};
 pub use tx::{AuditReceipt, Audited, Reader, RunTx, Tx};
-pub use uses::{Dependent, Use, Uses};
+pub use uses::{Activity, Dependent, Use, Uses};

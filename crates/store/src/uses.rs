@@ -8,7 +8,6 @@ use crate::tx::{Reader, RunTx, Tx};
 use crate::value::{Cells, Row, values};
 use keyward_model::clock::Timestamp;
 use keyward_model::id::{CredentialId, WorkflowId, WorkspaceId};
-use std::collections::HashMap;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -21,6 +20,17 @@ statements! {
         failures = credential_uses.failures + excluded.failures,
         last_used_at = CASE WHEN excluded.last_used_at > credential_uses.last_used_at
             THEN excluded.last_used_at ELSE credential_uses.last_used_at END";
+    COUNT_VERSION = "INSERT INTO credential_activity
+        (workspace_id, credential_id, version, uses, failures, last_used_at, rejected_at)
+        VALUES ($1, $2, $3, 1, $4, $5, $6)
+        ON CONFLICT (workspace_id, credential_id, version) DO UPDATE SET
+        uses = credential_activity.uses + 1,
+        failures = credential_activity.failures + excluded.failures,
+        last_used_at = CASE WHEN excluded.last_used_at > credential_activity.last_used_at
+            THEN excluded.last_used_at ELSE credential_activity.last_used_at END,
+        rejected_at = coalesce(excluded.rejected_at, credential_activity.rejected_at)";
+    ACCEPTED = "UPDATE credential_activity SET rejected_at = NULL
+        WHERE workspace_id = $1 AND credential_id = $2 AND version = $3";
     USES = "SELECT workspace_id, credential_id, workflow_id, day, uses, failures, last_used_at
         FROM credential_uses WHERE workspace_id = $1 AND credential_id = $2 AND day >= $3
         ORDER BY day, workflow_id";
@@ -42,12 +52,33 @@ pub struct Use {
     pub workspace: WorkspaceId,
     /// The credential.
     pub credential: CredentialId,
+    /// Which version of it.
+    pub version: i64,
     /// The workflow that used it.
     pub workflow: WorkflowId,
     /// When.
     pub at: Timestamp,
     /// Whether the step that used it failed.
     pub failed: bool,
+    /// Whether the service answered with 401 or 403.
+    pub rejected: bool,
+}
+
+/// What was seen of one version in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activity {
+    /// The credential.
+    pub credential: CredentialId,
+    /// The version.
+    pub version: i64,
+    /// How often it was used, failures included.
+    pub uses: i64,
+    /// How often the step failed.
+    pub failures: i64,
+    /// The last time.
+    pub last_used_at: Timestamp,
+    /// When its service last refused it, if no test has passed since.
+    pub rejected_at: Option<Timestamp>,
 }
 
 /// The uses of a credential by one workflow on one day.
@@ -90,6 +121,19 @@ fn uses(row: Row) -> Result<Uses, StoreError> {
     })
 }
 
+fn activity(row: Row) -> Result<Activity, StoreError> {
+    let mut cells = Cells::new("credential_activity", row);
+    let _workspace = cells.text()?;
+    Ok(Activity {
+        credential: cells.parsed()?,
+        version: cells.number()?,
+        uses: cells.number()?,
+        failures: cells.number()?,
+        last_used_at: cells.time()?,
+        rejected_at: cells.optional_time()?,
+    })
+}
+
 impl Reader<'_> {
     /// A credential's uses since `since`'s day, oldest day first.
     pub fn credential_uses(
@@ -103,26 +147,22 @@ impl Reader<'_> {
         rows.into_iter().map(uses).collect()
     }
 
-    /// When each of these credentials was last used; those never used are left out.
-    pub fn last_uses(
+    /// What was seen of these credentials in use, by credential and version.
+    pub fn activity(
         &mut self,
         workspace: WorkspaceId,
         credentials: &[CredentialId],
-    ) -> Result<HashMap<CredentialId, Timestamp>, StoreError> {
-        let head = "SELECT credential_id, max(last_used_at) FROM credential_uses ";
+    ) -> Result<Vec<Activity>, StoreError> {
+        let head = "SELECT workspace_id, credential_id, version, uses, failures, last_used_at,
+            rejected_at FROM credential_activity ";
         let mut select = Select::new(head);
         select.add("WHERE workspace_id = ? AND credential_id IN (''", [workspace.into()]);
         for credential in credentials {
             select.add(", ?", [(*credential).into()]);
         }
-        select.add(") GROUP BY credential_id", []);
+        select.add(") ORDER BY credential_id, version", []);
         let (sql, values) = select.parts();
-        let rows = self.session.query(sql, values)?;
-        let mut read = rows.into_iter().map(|row| Cells::new("credential_uses", row));
-        read.try_fold(HashMap::new(), |mut found, mut cells| {
-            found.insert(cells.parsed()?, cells.time()?);
-            Ok(found)
-        })
+        self.session.query(sql, values)?.into_iter().map(activity).collect()
     }
 
     /// The workflows whose current definition names a key.
@@ -163,14 +203,26 @@ impl Reader<'_> {
 impl RunTx<'_> {
     /// Counts a use. Belongs into a `record`: uses of one credential meet in one row.
     pub fn count_use(&mut self, counted: &Use) -> Result<(), StoreError> {
-        let Use { workspace, credential, workflow, at, failed } = *counted;
+        let Use { workspace, credential, version, workflow, at, failed, rejected } = *counted;
         let day = at.millis().div_euclid(DAY_MILLIS);
         let values = values![workspace, credential, workflow, day, 1, failed, at];
-        self.session.execute(COUNT, values).map(|_| ())
+        self.session.execute(COUNT, values)?;
+        let values = values![workspace, credential, version, failed, at, rejected.then_some(at)];
+        self.session.execute(COUNT_VERSION, values).map(|_| ())
     }
 }
 
 impl Tx<'_> {
+    /// Notes that a version's service accepts it again.
+    pub fn clear_rejection(
+        &mut self,
+        workspace: WorkspaceId,
+        credential: CredentialId,
+        version: i64,
+    ) -> Result<(), StoreError> {
+        self.session.execute(ACCEPTED, values![workspace, credential, version]).map(|_| ())
+    }
+
     /// Replaces what is known of the keys that a workflow's current definition names: key and step.
     pub fn set_workflow_keys(
         &mut self,

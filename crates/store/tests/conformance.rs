@@ -14,8 +14,12 @@ mod concurrency;
 mod credentials;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "conformance/people.rs"]
+mod people;
 #[path = "conformance/runs.rs"]
 mod runs;
+#[path = "conformance/shares.rs"]
+mod shares;
 #[path = "conformance/tenants.rs"]
 mod tenants;
 #[path = "conformance/workflows.rs"]
@@ -47,11 +51,19 @@ conformance! {
         small_values_are_kept
         workspaces_are_found_and_listed
         workspace_keys_are_kept
-        members_are_found_counted_and_removed
         tokens_are_found_by_their_hash
         replies_are_kept_once
         nodes_live_and_die
         a_closed_store_refuses
+    }
+    people {
+        members_are_found_counted_and_removed
+        whoever_left_is_found_by_name_alone
+        accounts_change_by_revision
+        sessions_are_found_seen_and_ended
+        invitations_are_found_by_their_hash
+        failures_are_counted_and_forgiven
+        attempts_at_once_are_all_counted
     }
     credentials {
         credentials_come_back_as_they_were
@@ -62,6 +74,12 @@ conformance! {
         versions_come_and_go
         uses_are_counted
         dependents_are_those_that_name_the_key
+    }
+    shares {
+        shares_come_back_and_are_replaced
+        settings_are_compared_and_set
+        a_member_sees_what_is_common_theirs_or_shared
+        a_deleted_credential_frees_its_key_and_falls_due
     }
     workflows {
         workflows_are_found_by_id_and_hook

@@ -116,6 +116,11 @@ impl StepVault {
         let left = deadline.saturating_duration_since(Instant::now());
         let response = self.egress().send(&self.pool(), request, left).await;
         let response = response.map_err(|error| egress_failure(&error))?;
+        let sent = hits.iter().filter_map(|hit| references.get(hit.number));
+        let sent: Vec<&str> = sent.map(Reference::key).collect();
+        if !sent.is_empty() {
+            self.note_answer(&sent, response.status);
+        }
         Ok((draft, (known, hits), response))
     }
 

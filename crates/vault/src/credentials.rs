@@ -6,32 +6,33 @@ use crate::secret::Incoming;
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::{Credential, CredentialVersion, Sealed};
 use keyward_model::id::{Identifier as _, WorkflowId, WorkspaceId};
-use keyward_model::tag::Tagged;
 use std::collections::BTreeMap;
 
+/// The purposes of small sealed texts; each is written anew by `rotate`.
+pub(crate) const TRIGGER_TOKEN: &str = "trigger-token";
+pub(crate) const REPLY: &str = "reply";
+
 impl Vault {
-    /// Seals the secret fields of `credential.version` and signs the head that points to it.
-    pub async fn seal_credential(
+    /// Seals the secret fields of the version that a head stands for: the current one, or, with
+    /// `Credential::at_version`, a staged one.
+    pub async fn seal_version(
         &self,
-        credential: Credential,
-        fields: BTreeMap<String, Incoming>,
-    ) -> Result<(Tagged<Credential>, CredentialVersion), VaultError> {
-        let keys = self.keys(credential.workspace).await?;
-        let version = seal::seal_version(&keys, &credential, &fields, self.now())?;
-        Ok((keys.sign(credential), version))
+        head: &Credential,
+        fields: &BTreeMap<String, Incoming>,
+    ) -> Result<CredentialVersion, VaultError> {
+        let keys = self.keys(head.workspace).await?;
+        seal::seal_version(&keys, head, fields, self.now())
     }
 
-    /// Binds versions to a narrowed policy: rewraps their keys and signs the new head.
-    pub async fn rebind_credential(
+    /// Wraps the keys of versions for another scope or a narrowed binding; opens no value.
+    pub async fn rebind_versions(
         &self,
         before: &Credential,
-        after: Credential,
+        after: &Credential,
         versions: &[CredentialVersion],
-    ) -> Result<(Tagged<Credential>, Vec<CredentialVersion>), VaultError> {
+    ) -> Result<Vec<CredentialVersion>, VaultError> {
         let keys = self.keys(after.workspace).await?;
-        let rewrap = |row| seal::rewrap(&keys, before, &after, row);
-        let versions = versions.iter().map(rewrap).collect::<Result<_, _>>()?;
-        Ok((keys.sign(after), versions))
+        versions.iter().map(|row| seal::rewrap(&keys, before, after, row)).collect()
     }
 
     /// Seals a trigger's path token, to show its URL again.
@@ -42,7 +43,7 @@ impl Vault {
         token: &str,
     ) -> Result<Sealed, VaultError> {
         let keys = self.keys(workspace).await?;
-        seal::seal_text(&keys, "trigger-token", workflow.as_bytes(), token.as_bytes())
+        seal::seal_text(&keys, TRIGGER_TOKEN, workflow.as_bytes(), token.as_bytes())
     }
 
     /// Opens a trigger's path token.
@@ -52,40 +53,70 @@ impl Vault {
         workflow: WorkflowId,
         sealed: &Sealed,
     ) -> Result<String, VaultError> {
-        let keys = self.keys(workspace).await?;
-        let bytes = seal::open_text(&keys, "trigger-token", workflow.as_bytes(), sealed)?;
+        let keys = self.keys_for(workspace, sealed).await?;
+        let bytes = seal::open_text(&keys, TRIGGER_TOKEN, workflow.as_bytes(), sealed)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| VaultError::Unreadable)
     }
 
-    /// Digest of a request's parts under a key of the workspace, to know the same request again.
-    pub async fn request_digest(
+    /// Names a repeated request by what its sender called it; the same for ever.
+    pub async fn request_name(
         &self,
         workspace: WorkspaceId,
         parts: &[&[u8]],
     ) -> Result<[u8; 32], VaultError> {
-        Ok(self.keys(workspace).await?.request_digest(parts))
+        Ok(self.keys(workspace).await?.request_name(parts))
+    }
+
+    /// Digests of a request's parts under the workspace's key generations, to know the same request
+    /// again; the first is the one to store.
+    pub async fn request_digests(
+        &self,
+        workspace: WorkspaceId,
+        parts: &[&[u8]],
+    ) -> Result<Vec<[u8; 32]>, VaultError> {
+        Ok(self.keys(workspace).await?.request_digests(parts))
     }
 
     /// Seals an answer that is kept for a repeated request, since it may hold a new token. It opens
-    /// for the same `owner` alone, which names caller, request and status.
+    /// for the same owner alone.
     pub async fn seal_reply(
         &self,
         workspace: WorkspaceId,
-        owner: &[u8],
+        owner: &ReplyOwner<'_>,
         body: &[u8],
     ) -> Result<Sealed, VaultError> {
         let keys = self.keys(workspace).await?;
-        seal::seal_text(&keys, "reply", owner, body)
+        seal::seal_text(&keys, REPLY, &owner.bytes(), body)
     }
 
     /// Opens a kept answer.
     pub async fn open_reply(
         &self,
         workspace: WorkspaceId,
-        owner: &[u8],
+        owner: &ReplyOwner<'_>,
         sealed: &Sealed,
     ) -> Result<Vec<u8>, VaultError> {
-        let keys = self.keys(workspace).await?;
-        Ok(seal::open_text(&keys, "reply", owner, sealed)?.to_vec())
+        let keys = self.keys_for(workspace, sealed).await?;
+        Ok(seal::open_text(&keys, REPLY, &owner.bytes(), sealed)?.to_vec())
+    }
+}
+
+/// What a kept answer is bound to: who asked what, and how it ended.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplyOwner<'a> {
+    /// Who asked.
+    pub caller: &'a str,
+    /// The name of the request.
+    pub key_hash: &'a [u8],
+    /// The digest under which it is stored.
+    pub request_digest: &'a [u8],
+    /// The answer's HTTP status.
+    pub status: i64,
+}
+
+impl ReplyOwner<'_> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let Self { caller, key_hash, request_digest, status } = self;
+        [key_hash, request_digest, &status.to_be_bytes()[..], caller.as_bytes()].concat()
     }
 }

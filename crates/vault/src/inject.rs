@@ -111,6 +111,7 @@ pub(crate) mod tests {
             rotated_at: now,
             expires_at: None,
             revision: 1,
+            lifecycle: Default::default(),
         }
     }
 

@@ -3,16 +3,21 @@
 
 mod accounts;
 mod anchor;
+mod audit;
 pub mod backup;
 mod broker;
 mod bytes;
 mod credentials;
 mod derive;
+mod gate;
 mod inject;
+mod keyring;
 mod keys;
 mod password;
 mod placeholder;
+mod ring;
 mod root;
+mod root_file;
 mod run;
 mod seal;
 mod secret;
@@ -23,17 +28,21 @@ mod totp;
 mod vault;
 
 pub use anchor::{Anchor, AnchorError};
+pub use audit::{AuditExport, AuditKeys};
 pub use broker::{Answer, Outgoing};
 pub use bytes::fresh_id;
+pub use credentials::ReplyOwner;
 pub use derive::{Derivation, DeriveError};
+pub use gate::{AuditGate, SinkState};
 pub use inject::AttachError;
 pub use placeholder::PREFIX;
 pub use root::{RootKey, RootKeyError};
-pub use run::{RunVault, Unsaved};
+pub use run::{RunVault, Standing, Unsaved};
 pub use secret::{Exposed, Incoming};
 pub use single_sign_on::{
     Begun, Provider, ProviderSettings, Returned, SettingsError, SignOnError, SignedOn,
 };
 pub use step::{Handle, StepFailure, StepVault, UsedCredential};
 pub use token::{NewToken, TokenKind};
-pub use vault::{Vault, VaultError, read_identity};
+pub use keyring::read_identity;
+pub use vault::{Vault, VaultError};

@@ -2,19 +2,22 @@
 
 use crate::bytes::Key;
 use crate::derive::{Derivation, DeriveError};
-use crate::keys::WorkspaceKeys;
 use crate::placeholder;
+use crate::ring::WorkspaceKeys;
 use crate::seal::{self, Aad};
 use crate::step::StepVault;
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::Sealed;
-use keyward_model::id::{CredentialId, Identifier as _, RunId, WorkspaceId};
+use keyward_model::id::{CredentialId, Identifier as _, MemberId, RunId, WorkspaceId};
 use keyward_model::mask::{Masked, Masker};
 use keyward_model::policy::StepContext;
 use keyward_store::RunSecret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The purposes of small sealed texts; each is written anew by `rotate`.
+pub(crate) const RUN_KEY: &str = "run-key";
+pub(crate) const NO_STORE_ROW: &str = "no-store-row";
 /// How many values may be computed in a run.
 const MAX_DERIVED: usize = 1_000;
 /// How many bytes all that they are computed from may have.
@@ -29,6 +32,23 @@ pub(crate) struct Derived {
     pub(crate) derivation: Derivation,
 }
 
+/// A run's own key, with the record that stands in the database.
+struct RunKey {
+    key: Key,
+    wrapped: Sealed,
+}
+
+/// How people stand to a run: what rows 2, 5 and 6 ask of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standing {
+    /// Whether the starter may run the workflow.
+    pub starter_may_run: bool,
+    /// The workflow's owner, whose personal credentials count.
+    pub owner: Option<MemberId>,
+    /// Who saved the version that runs.
+    pub author: Option<MemberId>,
+}
+
 /// The vault's side of one run. Cheap to clone.
 #[derive(Clone)]
 pub struct RunVault(pub(crate) Arc<RunState>);
@@ -38,18 +58,18 @@ pub(crate) struct RunState {
     pub(crate) keys: Arc<WorkspaceKeys>,
     pub(crate) sealing: Key,
     pub(crate) masker: Masker,
-    pub(crate) starter_may_run: bool,
+    pub(crate) standing: Standing,
     pub(crate) derived: Mutex<BTreeMap<String, Derived>>,
     unsaved: Mutex<Vec<(String, Vec<u8>)>>,
-    run_key: Mutex<Option<Vec<u8>>>,
+    run_key: Mutex<Option<RunKey>>,
 }
 
 impl Vault {
-    /// Begins or continues a run. `starter_may_run` is asked anew for each run (row 2).
+    /// Begins or continues a run; how people stand to it is asked anew for each run.
     pub async fn run(
         &self,
         context: &StepContext,
-        starter_may_run: bool,
+        standing: Standing,
     ) -> Result<RunVault, VaultError> {
         let keys = self.keys(context.workspace).await?;
         Ok(RunVault(Arc::new(RunState {
@@ -57,7 +77,7 @@ impl Vault {
             sealing: keys.run_sealing(context.run),
             keys,
             masker: Masker::new(),
-            starter_may_run,
+            standing,
             derived: Mutex::default(),
             unsaved: Mutex::default(),
             run_key: Mutex::default(),
@@ -98,15 +118,15 @@ impl Vault {
     pub async fn seal_row(&self, at: &StepContext, text: &Masked) -> Result<Masked, VaultError> {
         let keys = self.keys(at.workspace).await?;
         let text = text.as_str().as_bytes();
-        let sealed = seal::seal_text(&keys, "no-store-row", at.run.as_bytes(), text)?;
+        let sealed = seal::seal_text(&keys, NO_STORE_ROW, at.run.as_bytes(), text)?;
         Ok(Masked::of_sealed(&sealed))
     }
 
     /// Opens what `seal_row` sealed. What is not sealed is given back as it is.
     pub async fn open_row(&self, at: &StepContext, text: String) -> Result<String, VaultError> {
         let Some(sealed) = Masked::sealed_in(&text) else { return Ok(text) };
-        let keys = self.keys(at.workspace).await?;
-        let bytes = seal::open_text(&keys, "no-store-row", at.run.as_bytes(), &sealed)?;
+        let keys = self.keys_for(at.workspace, &sealed).await?;
+        let bytes = seal::open_text(&keys, NO_STORE_ROW, at.run.as_bytes(), &sealed)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| VaultError::Unreadable)
     }
 }
@@ -134,13 +154,16 @@ impl RunVault {
         if unsaved.is_empty() {
             return Ok(None);
         }
-        let (key, wrapped_key) = self.run_key(context)?;
+        let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let RunKey { key, wrapped } = self.fresh_run_key(context, slot.take())?;
         let seal = |(id, content): (String, Vec<u8>)| {
             let aad = secret_aad(context, &id);
             let sealed = seal::seal(&key, [0; 16], &aad, &content)?;
             Ok(RunSecret { id, details: "{}".into(), sealed })
         };
         let secrets = unsaved.into_iter().map(seal).collect::<Result<_, VaultError>>()?;
+        let wrapped_key = wrapped.as_bytes().to_vec();
+        *slot = Some(RunKey { key, wrapped });
         Ok(Some(Unsaved { wrapped_key, secrets }))
     }
 
@@ -159,25 +182,30 @@ impl RunVault {
             let entry = serde_json::from_slice(&content).map_err(|_| VaultError::Unreadable)?;
             derived.insert(secret.id.clone(), entry);
         }
-        *self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(wrapped_key);
+        let run_key = RunKey { key, wrapped: Sealed::from_bytes(wrapped_key) };
+        *self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(run_key);
         Ok(())
     }
 
-    /// The run's own key, made at first need.
-    fn run_key(&self, context: &StepContext) -> Result<(Key, Vec<u8>), VaultError> {
-        let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(wrapped) = slot.as_ref() {
-            return Ok((self.open_run_key(context, wrapped)?, wrapped.clone()));
-        }
-        let (key, keys) = (Key::random()?, &self.0.keys);
-        let sealed = seal::seal_text(keys, "run-key", context.run.as_bytes(), key.bytes())?;
-        let wrapped = slot.insert(sealed.as_bytes().to_vec()).clone();
-        Ok((key, wrapped))
+    /// The run's own key, made at first need, under the generation that seals now.
+    fn fresh_run_key(
+        &self,
+        context: &StepContext,
+        kept: Option<RunKey>,
+    ) -> Result<RunKey, VaultError> {
+        let keys = &self.0.keys;
+        let key = match kept {
+            Some(kept) if keys.seals_like(kept.wrapped.as_bytes()) => return Ok(kept),
+            Some(kept) => kept.key,
+            None => Key::random()?,
+        };
+        let wrapped = seal::seal_text(keys, RUN_KEY, context.run.as_bytes(), key.bytes())?;
+        Ok(RunKey { key, wrapped })
     }
 
     fn open_run_key(&self, context: &StepContext, wrapped: &[u8]) -> Result<Key, VaultError> {
         let sealed = Sealed::from_bytes(wrapped.to_vec());
-        let bytes = seal::open_text(&self.0.keys, "run-key", context.run.as_bytes(), &sealed)?;
+        let bytes = seal::open_text(&self.0.keys, RUN_KEY, context.run.as_bytes(), &sealed)?;
         Key::from_slice(&bytes).ok_or(VaultError::Unreadable)
     }
 

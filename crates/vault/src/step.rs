@@ -16,7 +16,7 @@ use crate::seal;
 use crate::secret::{Exposed, Secret};
 use crate::vault::{Vault, VaultError};
 use keyward_egress::Client;
-use keyward_model::credential::{CodeAccess, Credential, CredentialVersion};
+use keyward_model::credential::{Credential, CredentialVersion};
 use keyward_model::destination::{Destination, Place};
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::CredentialId;
@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 /// How many signatures one step may check.
 const MAX_VERIFICATIONS: u32 = 100;
 /// For so long what was granted at a step's start counts; afterwards each release asks anew.
-const FRESH: Duration = Duration::from_millis(250);
+const FRESH: Duration = Duration::from_millis(20);
 
 /// One credential that a step used, for its record.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -47,6 +47,9 @@ pub struct UsedCredential {
     pub destination: Option<String>,
     /// `sealed` or `exposed`.
     pub access: &'static str,
+    /// Whether the service answered with 401 or 403.
+    #[serde(skip)]
+    pub rejected: bool,
 }
 
 /// What a code step is given of a credential: placeholders, plain fields, and how it is bound.
@@ -74,6 +77,13 @@ pub(crate) struct Reference {
     name: String,
 }
 
+impl Reference {
+    /// The key of its credential.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 /// The vault's side of one attempt of one step. Cheap to clone.
 #[derive(Clone)]
 pub struct StepVault(Arc<Inner>);
@@ -84,6 +94,8 @@ struct Inner {
     grants: BTreeMap<String, Grant>,
     refusals: BTreeMap<String, Refusal>,
     begun: Instant,
+    /// A connection test keeps the grant that it began with; it is over in seconds.
+    test: bool,
     state: Mutex<State>,
 }
 
@@ -122,19 +134,27 @@ impl StepVault {
             }
         }
         let (begun, state) = (Instant::now(), Mutex::default());
-        let step = Self(Arc::new(Inner { run, context, grants, refusals, begun, state }));
+        let test = false;
+        let step = Self(Arc::new(Inner { run, context, grants, refusals, begun, test, state }));
         let refused = step.0.refusals.iter().map(|(key, refusal)| step.refusal(key, *refusal));
         step.record_refusals(refused.collect()).await;
         Ok(step)
     }
 
-    /// What a code step is given for each key that it was granted.
-    pub fn handles(&self) -> Vec<Handle> {
-        self.0.grants.values().map(|grant| self.handle(grant.credential())).collect()
+    /// The one attempt of a connection test, with its one grant.
+    pub(crate) fn test(run: RunVault, context: StepContext, grant: Grant) -> Self {
+        let grants = BTreeMap::from([(grant.credential().key.clone(), grant)]);
+        let (refusals, begun, state) = (BTreeMap::new(), Instant::now(), Mutex::default());
+        Self(Arc::new(Inner { run, context, grants, refusals, begun, test: true, state }))
     }
 
-    fn handle(&self, credential: &Credential) -> Handle {
-        let readable = credential.code_access == CodeAccess::Readable;
+    /// What a code step is given for each key that it was granted.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.0.grants.values().map(|grant| self.handle(grant)).collect()
+    }
+
+    fn handle(&self, grant: &Grant) -> Handle {
+        let (credential, readable) = (grant.credential(), grant.readable());
         let mut fields = credential.details.plain.clone();
         if !readable {
             let secret = credential.details.secret.iter();
@@ -169,7 +189,7 @@ impl StepVault {
     /// for its next use.
     async fn current(&self, key: &str) -> Result<Grant, StepFailure> {
         let begun = self.grant(key)?;
-        if self.0.begun.elapsed() < FRESH {
+        if self.0.test || self.0.begun.elapsed() < FRESH {
             return Ok(begun.clone());
         }
         let resolved = resolve(&self.0.run, &self.0.context, &[key.to_owned()]).await;
@@ -255,7 +275,7 @@ impl StepVault {
         let grant = self.grant(key)?;
         let field = self.field(grant, field)?;
         let credential = grant.credential();
-        if credential.code_access == CodeAccess::Sealed {
+        if !grant.readable() {
             let (id, key) = (credential.id, key.to_owned());
             let noted = self.0.run.note(Derived { credential: id, key, field, derivation });
             let name = noted.map_err(|error| derive_failure(&error))?;
@@ -284,7 +304,7 @@ impl StepVault {
         let vault = self.vault();
         let permit = grant.verify(vault.fresh(), vault.now());
         let permit = self.allowed(permit).await?;
-        let receipt = self.audit(vec![permit.event().clone()]).await?;
+        let receipt = self.audit_release(vec![permit.event().clone()]).await?;
         let secret = self.open(&permit, &receipt, &field).await?;
         self.note_use(permit.credential(), None, "sealed");
         verify_hmac(secret.expose(), message, signature, algorithm, encoding)
@@ -356,7 +376,7 @@ impl StepVault {
             let reference = references.get(*number).ok_or_else(internal)?;
             by_key.entry(&reference.key).or_default().extend(places);
         }
-        let (mut revisions, mut fresh) = (BTreeMap::new(), Vec::new());
+        let (mut revisions, mut uses) = (BTreeMap::new(), Vec::new());
         for (key, places) in by_key {
             let vault = self.vault();
             let grant = self.current(key).await?;
@@ -364,11 +384,9 @@ impl StepVault {
             let permit = self.allowed(permit).await?;
             let audible = audible(permit.credential(), to);
             revisions.insert(key, audible.clone());
-            if !self.state().audited.contains_key(&audible) {
-                fresh.push((audible, permit));
-            }
+            uses.push((audible, permit));
         }
-        self.audit_uses(fresh).await?;
+        self.audit_uses(uses).await?;
         let mut values = HashMap::new();
         for (number, _) in wanted {
             let reference = references.get(*number).ok_or_else(internal)?;
@@ -445,7 +463,7 @@ impl StepVault {
     async fn open_exposed(&self, grant: &Grant, field: &str) -> Result<Secret, StepFailure> {
         let vault = self.vault();
         let permit = self.allowed(grant.expose(vault.fresh(), vault.now())).await?;
-        let receipt = self.audit(vec![permit.event().clone()]).await?;
+        let receipt = self.audit_release(vec![permit.event().clone()]).await?;
         let secret = self.open(&permit, &receipt, field).await?;
         let credential = grant.credential();
         let name = self.placeholder(credential.id, field, None);
@@ -472,8 +490,11 @@ impl StepVault {
     }
 
     async fn version(&self, credential: &Credential) -> Result<Arc<CredentialVersion>, VaultError> {
+        let keys = &self.0.run.0.keys;
         if let Some((revision, row)) = self.state().versions.get(&credential.id)
             && *revision == credential.revision
+            // Since it was read, its key may have been wrapped anew, and the old wrap be shut.
+            && keys.opens(row.wrapped_key.as_bytes())
         {
             return Ok(row.clone());
         }
@@ -481,6 +502,7 @@ impl StepVault {
         let row =
             self.vault().store().read(move |tx| tx.credential_version(workspace, id, version));
         let row = Arc::new(row.await?.ok_or(VaultError::Unreadable)?);
+        self.vault().keys_for(workspace, &row.wrapped_key).await?;
         self.state().versions.insert(id, (credential.revision, row.clone()));
         Ok(row)
     }

@@ -1,6 +1,7 @@
 //! `GET /api/v1/workspaces/{workspace}/credentials/{id}/audit`
 
-use crate::audit::{AuditView, view};
+use crate::audit::{AuditView, views};
+use super::access::{Deleted, Named, named};
 use crate::auth::InWorkspace;
 use crate::list::{ListOf, Query};
 use crate::operation::{Access, Operation};
@@ -9,7 +10,7 @@ use crate::router::Api;
 use axum::Json;
 use axum::extract::{Path, State};
 use http::Method;
-use keyward_model::policy::Ability;
+use keyward_model::permission::Act;
 use keyward_store::AuditFilter;
 
 pub(crate) fn operation() -> Operation {
@@ -18,7 +19,7 @@ pub(crate) fn operation() -> Operation {
         "/api/v1/workspaces/{workspace}/credentials/{id}/audit",
         "listCredentialAudit",
         "List what happened to a credential and who used it, newest first.",
-        Access::Member(Ability::ViewCredential),
+        Access::Credential(Act::View),
         handle,
     )
     .query(&[("limit", "1 to 200, default 50"), ("cursor", "next_cursor of the page before")])
@@ -31,12 +32,14 @@ async fn handle(
     Path((_, id)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Json<ListOf<AuditView>>, Problem> {
-    scope.may(Ability::ViewCredential)?;
     let page = query.page();
     query.done()?;
-    let credential = super::find(&api, &scope, &id).await?;
-    let workspace = credential.workspace;
-    let filter = AuditFilter { credential: Some(credential.id), ..Default::default() };
+    let id = match named(&api, &scope, &id, Act::View, Deleted::Shown).await? {
+        Named::Found(found) => found.credential.id,
+        Named::Broken(broken) => broken.id,
+    };
+    let workspace = scope.id();
+    let filter = AuditFilter { credential: Some(id), ..Default::default() };
     let rows = api.store().read(move |tx| tx.audit(workspace, &filter, &page)).await?;
-    Ok(Json(ListOf::of(rows, |record| view(&record))))
+    Ok(Json(views(&api, workspace, rows).await?))
 }

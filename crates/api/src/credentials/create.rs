@@ -1,7 +1,9 @@
 //! `POST /api/v1/workspaces/{workspace}/credentials`
 
 use super::Saved;
+use super::access::event;
 use super::fields::{Fields, warnings};
+use super::patch::check_bound;
 use super::sent::{Members, Sent, SentScope};
 use super::settings::{check_template, set_fields};
 use super::view::view;
@@ -18,7 +20,8 @@ use keyward_model::credential::{CodeAccess, Credential, CredentialType, Details,
 use keyward_model::destination::EgressPolicy;
 use keyward_model::id::WorkflowId;
 use keyward_model::json::Fault;
-use keyward_model::policy::Ability;
+use keyward_model::permission::may_create;
+use keyward_model::policy::{Ability, may};
 use keyward_model::workflow::CredentialKey;
 use keyward_store::{Audited, Tx};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -29,7 +32,7 @@ pub(crate) fn operation() -> Operation {
         "/api/v1/workspaces/{workspace}/credentials",
         "createCredential",
         "Save a new credential; its secret values are never given out again.",
-        Access::Member(Ability::ManageCredentials),
+        Access::Member(Ability::CreateCredentials),
         handle,
     )
     .body::<NewCredential>()
@@ -57,7 +60,8 @@ async fn handle(
     scope: InWorkspace,
     Sent { body, fields }: Sent<Members>,
 ) -> Result<impl IntoResponse, Problem> {
-    scope.may(Ability::ManageCredentials)?;
+    scope.may(Ability::CreateCredentials)?;
+    let settings = super::settings(&api, &scope).await?;
     let mut faults = Vec::new();
     let mut credential = blank(&api, &scope);
     credential.key = key(body.key.as_deref(), &mut faults);
@@ -65,6 +69,10 @@ async fn handle(
     let kind = kind(&body, &mut faults);
     credential.kind = kind.unwrap_or(credential.kind);
     credential.scope = home(&api, &scope, body.scope.as_ref(), &mut faults).await?;
+    if !may_create(scope.caller.role, credential.scope, &settings) {
+        let detail = "your role makes personal credentials only; say {\"kind\":\"personal\"}";
+        return Err(Problem::new("forbidden", detail));
+    }
     let fields = match (fields, kind) {
         (None, _) => Err(vec![Fault::new("/fields", "missing", "is needed")]),
         (Some(mut given), None) => Err(given.take_faults()),
@@ -78,6 +86,7 @@ async fn handle(
     set_fields(&mut credential, &fields);
     if faults.is_empty() {
         check_template(&credential, &mut faults);
+        check_bound(&credential, &credential, &settings, &mut faults);
     }
     if !faults.is_empty() {
         return Err(super::refused(faults));
@@ -94,10 +103,9 @@ async fn save(
     credential: &Credential,
     fields: Fields,
 ) -> Result<(), Problem> {
-    let (head, version) = api.vault().seal_credential(credential.clone(), fields.secret).await?;
-    let mut event = scope.event(api, Action::CredentialCreated);
-    event.credential = Some(credential.id);
-    event.key = Some(credential.key.clone());
+    let version = api.vault().seal_version(credential, &fields.secret).await?;
+    let head = api.vault().sign(credential.workspace, credential.clone()).await?;
+    let event = event(api, scope, credential, Action::CredentialCreated);
     let write = move |tx: &mut Tx<'_>| {
         tx.insert_credential(&head)?;
         tx.insert_credential_version(&version)?;
@@ -116,6 +124,7 @@ fn blank(api: &Api, scope: &InWorkspace) -> Credential {
         key: String::new(),
         kind: CredentialType::Custom,
         scope: Scope::Workspace,
+        lifecycle: Default::default(),
         policy: EgressPolicy::default(),
         code_access: CodeAccess::Sealed,
         details: Details {
@@ -185,21 +194,23 @@ async fn home(
     sent: Option<&SentScope>,
     faults: &mut Vec<Fault>,
 ) -> Result<Scope, Problem> {
-    let Some(sent) = sent else { return Ok(Scope::Workspace) };
+    let personal = Scope::Personal(scope.caller.member);
+    let Some(sent) = sent else {
+        let common = may(scope.caller.role, Ability::ManageCredentials);
+        return Ok(if common { Scope::Workspace } else { personal });
+    };
     let fault = match (sent.kind.as_str(), &sent.workflow) {
         ("workspace", None) => return Ok(Scope::Workspace),
+        ("personal", None) => return Ok(personal),
         ("workflow", Some(id)) => match workflow(api, scope, id).await? {
             Some(id) => return Ok(Scope::Workflow(id)),
             None => ("/scope/workflow", "invalid_value", "there is no such workflow"),
         },
         ("workflow", None) => ("/scope/workflow", "missing", "say which workflow"),
-        ("workspace", Some(_)) => {
+        ("workspace" | "personal", Some(_)) => {
             ("/scope/workflow", "invalid_value", "goes with the kind `workflow` only")
         }
-        ("personal", _) => {
-            ("/scope/kind", "not_available", "personal credentials are not available yet")
-        }
-        _ => ("/scope/kind", "invalid_value", "must be one of: workspace, workflow"),
+        _ => ("/scope/kind", "invalid_value", "must be one of: workspace, workflow, personal"),
     };
     let (pointer, code, detail) = fault;
     faults.push(Fault::new(pointer, code, detail));

@@ -1,7 +1,8 @@
 //! `DELETE /api/v1/workspaces/{workspace}/credentials/{id}`
 
-use super::Found;
+use super::access::{Broken, Deleted, Named, event, named};
 use super::dependents::dependents;
+use super::save::{Change, save};
 use crate::auth::InWorkspace;
 use crate::list::Query;
 use crate::operation::{Access, Operation};
@@ -9,10 +10,10 @@ use crate::problem::Problem;
 use crate::router::Api;
 use axum::extract::{Path, State};
 use http::{Method, StatusCode};
-use keyward_model::audit::Action;
+use keyward_model::audit::{Action, Event};
 use keyward_model::credential::Credential;
 use keyward_model::id::CredentialId;
-use keyward_model::policy::Ability;
+use keyward_model::permission::Act;
 use keyward_store::{Audited, StoreError, Tx};
 
 pub(crate) fn operation() -> Operation {
@@ -20,12 +21,15 @@ pub(crate) fn operation() -> Operation {
         Method::DELETE,
         "/api/v1/workspaces/{workspace}/credentials/{id}",
         "deleteCredential",
-        "Delete a credential; one that workflows name only when confirmed.",
-        Access::Member(Ability::ManageCredentials),
+        "Delete a credential, to be restored within 30 days; one that workflows use only when confirmed.",
+        Access::Credential(Act::Delete),
         handle,
     )
-    .query(&[("confirm", "true to delete although workflows name it")])
-    .problems(&["credential_in_use"])
+    .query(&[
+        ("confirm", "true to delete although workflows use it"),
+        ("now", "true to destroy its values at once: it cannot be restored"),
+    ])
+    .problems(&["credential_in_use", "conflict"])
 }
 
 async fn handle(
@@ -34,21 +38,31 @@ async fn handle(
     Path((_, id)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<StatusCode, Problem> {
-    scope.may(Ability::ManageCredentials)?;
     let confirm = query.read("confirm", "true or false", |text| text.parse().ok());
+    let now = query.read("now", "true or false", |text| text.parse().ok());
     query.done()?;
-    // A row that somebody else wrote can be deleted like any other.
-    let (id, key) = match super::row(&api, &scope, &id).await? {
-        Found::Unreadable(id) => (id, None),
-        Found::Row(row) => {
-            let (row, _) = row.parts();
-            if !confirm.unwrap_or(false) {
-                refuse_in_use(&api, row).await?;
-            }
-            (row.id, Some(row.key.clone()))
+    let now = now.unwrap_or(false);
+    let deleted = if now { Deleted::Shown } else { Deleted::Hidden };
+    let found = match named(&api, &scope, &id, Act::Delete, deleted).await? {
+        Named::Found(found) => *found,
+        // A row that somebody else wrote can only be destroyed.
+        Named::Broken(Broken { id, row }) => {
+            let key = row.map(|row| row.parts().0.key.clone());
+            return shred(&api, &scope, id, key).await;
         }
     };
-    delete(&api, &scope, id, key).await
+    let before = found.credential;
+    if !confirm.unwrap_or(false) && before.lifecycle.deleted.is_none() {
+        refuse_in_use(&api, &before).await?;
+    }
+    if now {
+        return shred(&api, &scope, before.id, Some(before.key)).await;
+    }
+    let mut after = before.clone();
+    after.delete(scope.caller.member, api.vault().now());
+    let events = vec![event(&api, &scope, &before, Action::CredentialDeleted)];
+    save(&api, &scope, Change::of_head(before, after), events).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn refuse_in_use(api: &Api, credential: &Credential) -> Result<(), Problem> {
@@ -57,23 +71,26 @@ async fn refuse_in_use(api: &Api, credential: &Credential) -> Result<(), Problem
         return Ok(());
     }
     let detail =
-        "workflows name this credential; see `dependents`, or delete it with ?confirm=true";
+        "workflows use this credential; see `dependents`, or delete it with ?confirm=true";
     let found = serde_json::to_value(found).unwrap_or_default();
     Err(Problem::new("credential_in_use", detail).with("dependents", found))
 }
 
-async fn delete(
+/// Destroys the credential with all its versions.
+async fn shred(
     api: &Api,
     scope: &InWorkspace,
     id: CredentialId,
     key: Option<String>,
 ) -> Result<StatusCode, Problem> {
     let workspace = scope.id();
-    let mut event = scope.event(api, Action::CredentialDeleted);
-    event.credential = Some(id);
-    event.key = key;
+    let events = [Action::CredentialDeleted, Action::CredentialShredded].map(|action| Event {
+        credential: Some(id),
+        key: key.clone(),
+        ..scope.event(api, action)
+    });
     let write = move |tx: &mut Tx<'_>| match tx.delete_credential(workspace, id)? {
-        true => Ok(Audited::new((), vec![event.clone()])),
+        true => Ok(Audited::new((), events.to_vec())),
         false => Err(StoreError::Conflict { what: "revision" }),
     };
     api.store().write(write).await?;

@@ -1,5 +1,6 @@
 //! `GET /api/v1/workspaces/{workspace}/credentials/{id}/dependents`
 
+use super::access::find;
 use crate::auth::InWorkspace;
 use crate::list::{ListOf, Query};
 use crate::operation::{Access, Operation};
@@ -11,7 +12,7 @@ use http::Method;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{Credential, Scope};
 use keyward_model::id::WorkflowId;
-use keyward_model::policy::Ability;
+use keyward_model::permission::Act;
 use keyward_store::{Dependent, Page, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -34,7 +35,7 @@ pub(crate) fn operation() -> Operation {
         "/api/v1/workspaces/{workspace}/credentials/{id}/dependents",
         "listCredentialDependents",
         "List the workflows that name a credential, with the steps.",
-        Access::Member(Ability::ViewCredential),
+        Access::Credential(Act::View),
         handle,
     )
     .query(&[("limit", "1 to 200, default 50"), ("cursor", "next_cursor of the page before")])
@@ -47,10 +48,9 @@ async fn handle(
     Path((_, id)): Path<(String, String)>,
     mut query: Query,
 ) -> Result<Json<ListOf<DependentView>>, Problem> {
-    scope.may(Ability::ViewCredential)?;
     let page = query.page();
     query.done()?;
-    let credential = super::find(&api, &scope, &id).await?;
+    let credential = find(&api, &scope, &id, Act::View).await?.credential;
     Ok(Json(cut(dependents(&api, &credential).await?, &page)?))
 }
 
@@ -84,6 +84,7 @@ fn gets(workflow: WorkflowId, own: Scope, scopes: &[Scope]) -> bool {
     match own {
         Scope::Workflow(id) => id == workflow,
         Scope::Workspace => !scopes.contains(&nearer),
+        Scope::Personal(_) => !scopes.contains(&nearer),
     }
 }
 

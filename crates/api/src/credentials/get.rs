@@ -1,7 +1,7 @@
 //! `GET /api/v1/workspaces/{workspace}/credentials/{id}`
 
-use super::Found;
-use super::view::{BrokenView, Shown, view};
+use super::access::{Broken, Deleted, Named, named};
+use super::view::{BrokenView, Shown, show};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -9,8 +9,7 @@ use crate::router::Api;
 use axum::Json;
 use axum::extract::{Path, State};
 use http::Method;
-use keyward_model::policy::Ability;
-use keyward_vault::VaultError;
+use keyward_model::permission::Act;
 
 pub(crate) fn operation() -> Operation {
     Operation::new(
@@ -18,7 +17,7 @@ pub(crate) fn operation() -> Operation {
         "/api/v1/workspaces/{workspace}/credentials/{id}",
         "getCredential",
         "Show a credential without its values.",
-        Access::Member(Ability::ViewCredential),
+        Access::Credential(Act::List),
         handle,
     )
     .answer::<Shown>(200)
@@ -29,17 +28,11 @@ async fn handle(
     scope: InWorkspace,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<Shown>, Problem> {
-    scope.may(Ability::ViewCredential)?;
-    let row = match super::row(&api, &scope, &id).await? {
-        Found::Row(row) => *row,
-        Found::Unreadable(id) => {
-            return Ok(Json(Shown::Broken(BrokenView::unreadable(id, None, None))));
-        }
-    };
-    let tampered = BrokenView::tampered(&row);
-    match api.vault().verify(scope.id(), row).await {
-        Ok(credential) => Ok(Json(Shown::Full(Box::new(view(&api, &scope, &credential).await?)))),
-        Err(VaultError::Tampered(_)) => Ok(Json(Shown::Broken(tampered))),
-        Err(error) => Err(error.into()),
+    match named(&api, &scope, &id, Act::List, Deleted::Shown).await? {
+        Named::Found(found) => Ok(Json(show(&api, &scope, &found.credential).await?)),
+        Named::Broken(Broken { id, row }) => Ok(Json(Shown::Broken(match row {
+            Some(row) => BrokenView::tampered(&row),
+            None => BrokenView::unreadable(id, None, None),
+        }))),
     }
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/workspaces/{workspace}/credentials`
 
-use super::view::{Around, BrokenView, ShortView, Shown};
+use super::view::{Around, BrokenView, Shown};
 use crate::auth::InWorkspace;
 use crate::list::{ListOf, Query};
 use crate::operation::{Access, Operation};
@@ -12,8 +12,8 @@ use http::Method;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{CredentialType, Status};
 use keyward_model::id::MemberId;
-use keyward_model::policy::Ability;
-use keyward_store::{CredentialFilter, Listed};
+use keyward_model::policy::{Ability, may};
+use keyward_store::{CredentialFilter, Listed, Visible};
 use keyward_vault::VaultError;
 
 const DAY_MILLIS: i64 = 86_400_000;
@@ -25,7 +25,7 @@ pub(crate) fn operation() -> Operation {
         Method::GET,
         "/api/v1/workspaces/{workspace}/credentials",
         "listCredentials",
-        "List credentials by key; editors and operators see key, name, type, status and scope.",
+        "List credentials by key, each as far as you may see it.",
         Access::Member(Ability::ListCredentials),
         handle,
     )
@@ -40,6 +40,7 @@ pub(crate) fn operation() -> Operation {
         ("owner", "a member's id, or me"),
         ("unused_days", "not used for so many days"),
         ("not_rotated_days", "value not replaced for so many days"),
+        ("deleted", "true for those that were deleted and can be restored"),
         ("workflow", "what this workflow's steps name and it may resolve"),
         ("limit", "1 to 200, default 50"),
         ("cursor", "next_cursor of the page before"),
@@ -52,8 +53,9 @@ async fn handle(
     scope: InWorkspace,
     mut query: Query,
 ) -> Result<Json<ListOf<Shown>>, Problem> {
-    scope.may(Ability::ListCredentials)?;
+    scope.within_scopes(Ability::ListCredentials)?;
     let wanted = wanted(&mut query, api.vault().now(), scope.caller.member);
+    let deleted = query.read("deleted", "true or false", |text| text.parse().ok());
     let page = query.page();
     query.done()?;
     if page.after.as_ref().is_some_and(|after| after.contains('\0')) {
@@ -61,6 +63,17 @@ async fn handle(
     }
     let Some(filter) = wanted else {
         return Ok(Json(ListOf { items: Vec::new(), next_cursor: None }));
+    };
+    let role = scope.caller.role;
+    let visible = Visible {
+        member: scope.caller.member,
+        common: may(role, Ability::ListCredentials),
+        personal: may(role, Ability::ManageCredentials),
+    };
+    let filter = CredentialFilter {
+        visible_to: Some(visible),
+        deleted: deleted.unwrap_or(false),
+        ..filter
     };
     let workspace = scope.id();
     let read = api.store().read(move |tx| {
@@ -73,34 +86,38 @@ async fn handle(
         Ok((page, around))
     });
     let (page, around) = read.await?;
-    let around = around.verified(&api, workspace).await;
-    let in_full = scope.may(Ability::ViewCredential).is_ok();
+    // Whoever sees none of the workspace's is told so, unless something is theirs or shared.
+    if page.items.is_empty() {
+        scope.may(Ability::ListCredentials)?;
+    }
+    let around = around.verified(&api, workspace).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for listed in page.items {
-        items.push(show(&api, &scope, &around, listed, in_full).await?);
+        items.extend(show(&api, &scope, &around, listed).await?);
     }
     Ok(Json(ListOf { items, next_cursor: page.next }))
 }
 
-/// One row; what is wrong with it never stops the others.
+/// One row; what is wrong with it never stops the others. Of a row that somebody else wrote only
+/// those who manage credentials learn.
 async fn show(
     api: &Api,
     scope: &InWorkspace,
     around: &Around,
     listed: Listed,
-    in_full: bool,
-) -> Result<Shown, Problem> {
+) -> Result<Option<Shown>, Problem> {
+    let manages = may(scope.caller.role, Ability::ManageCredentials);
+    let broken = |view| Ok(manages.then_some(Shown::Broken(view)));
     let row = match listed {
         Listed::Row(row) => row,
         Listed::Unreadable { id, key, scope } => {
-            return Ok(Shown::Broken(BrokenView::unreadable(id, Some(key), scope)));
+            return broken(BrokenView::unreadable(id, Some(key), scope));
         }
     };
     let tampered = BrokenView::tampered(&row);
     match api.vault().verify(scope.id(), row).await {
-        Ok(credential) if in_full => Ok(Shown::Full(Box::new(around.view(&credential)))),
-        Ok(credential) => Ok(Shown::Short(ShortView::new(&credential, around.now()))),
-        Err(VaultError::Tampered(_)) => Ok(Shown::Broken(tampered)),
+        Ok(credential) => Ok(around.show(&credential, &scope.caller)),
+        Err(VaultError::Tampered(_)) => broken(tampered),
         Err(error) => Err(error.into()),
     }
 }
@@ -113,12 +130,10 @@ fn wanted(query: &mut Query, now: Timestamp, me: MemberId) -> Option<CredentialF
     });
     let statuses = "one of: active, expired, error, reauthorization_required, suspended";
     let status = query.read("status", statuses, |word| {
-        let later = ["reauthorization_required", "suspended"];
-        Status::parse(word).map(Some).or_else(|| not_yet(word, &later, &mut empty))
+        Status::parse(word)
     });
     let scope = query.read("scope", "one of: workspace, workflow, personal, shared", |word| {
-        let known = ["workspace", "workflow"].into_iter().find(|known| *known == word);
-        known.map(Some).or_else(|| not_yet(word, &["personal", "shared"], &mut empty))
+        ["workspace", "workflow", "personal", "shared"].into_iter().find(|known| *known == word)
     });
     query.read::<()>("app", "an app that there is", |_| None);
     let owner = query.read("owner", "a member's id or `me`", |word| match word {
@@ -129,9 +144,12 @@ fn wanted(query: &mut Query, now: Timestamp, me: MemberId) -> Option<CredentialF
     let filter = CredentialFilter {
         q: query.read("q", text, plain_text),
         kind: kind.flatten(),
-        status: status.flatten(),
+        status,
         now,
-        scope: scope.flatten(),
+        scope: scope.filter(|scope| *scope != "shared"),
+        shared: scope == Some("shared"),
+        visible_to: None,
+        deleted: false,
         workflow: query.read("workflow", "a workflow's id", |id| id.parse().ok()),
         environment: query.read("environment", text, plain_text),
         tag: query.read("tag", text, plain_text),

@@ -1,11 +1,11 @@
 //! `PATCH /api/v1/workspaces/{workspace}/credentials/{id}`
 
+use super::access::{event, find};
 use super::fields::{Fields, warnings};
-use super::overwrite::next_version;
 use super::sent::{Members, Sent};
-use super::settings::{check_template, set_fields};
+use super::settings::{check_template, field_set, set_fields};
 use super::view::{ScopeView, view};
-use super::{KEPT_VERSIONS, Saved};
+use super::{Saved, save};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -16,9 +16,8 @@ use http::Method;
 use keyward_model::audit::{Action, Event};
 use keyward_model::credential::{CodeAccess, Credential, CredentialVersion};
 use keyward_model::json::Fault;
-use keyward_model::policy::Ability;
-use keyward_model::tag::Tagged;
-use keyward_store::{Audited, Page, StoreError, Tx};
+use keyward_model::permission::Act;
+use keyward_model::settings::Settings;
 use keyward_vault::VaultError;
 
 pub(crate) fn operation() -> Operation {
@@ -27,7 +26,7 @@ pub(crate) fn operation() -> Operation {
         "/api/v1/workspaces/{workspace}/credentials/{id}",
         "updateCredential",
         "Change a credential; widening where it may go needs all its secret fields anew.",
-        Access::Member(Ability::ManageCredentials),
+        Access::Credential(Act::Edit),
         handle,
     )
     .body::<Members>()
@@ -41,10 +40,11 @@ async fn handle(
     Path((_, id)): Path<(String, String)>,
     Sent { body, fields }: Sent<Members>,
 ) -> Result<Json<Saved>, Problem> {
-    scope.may(Ability::ManageCredentials)?;
-    let before = super::find(&api, &scope, &id).await?;
+    let found = find(&api, &scope, &id, Act::Edit).await?;
+    let (before, settings) = (&found.credential, &found.settings);
     let mut faults = Vec::new();
-    check_fixed(&body, &before, &mut faults);
+    check_fixed(&body, before, &mut faults);
+    let sent_expiry = body.expires_at;
     let mut after = before.clone();
     body.apply(&mut after, &mut faults);
     let fields = match fields.map(|given| given.merge(before.kind, Some(&before.details))) {
@@ -56,11 +56,17 @@ async fn handle(
         }
     };
     let fields = fields.unwrap_or_else(|| Fields::unchanged(&before.details));
-    set_fields(&mut after, &fields);
+    let change = Change::of(before, &after, !fields.secret.is_empty());
+    if change.replaces {
+        let expires_at = sent_expiry.flatten();
+        after.overwrite(field_set(&fields, expires_at), api.vault().now(), settings);
+    } else {
+        set_fields(&mut after, &fields);
+    }
     if faults.is_empty() {
         check_template(&after, &mut faults);
+        check_bound(before, &after, settings, &mut faults);
     }
-    let change = Change::of(&before, &after, !fields.secret.is_empty());
     if change.widens && !change.replaces {
         let names = before.details.secret.join(", ");
         let detail = format!("to widen where it may go, send all secret fields: {names}");
@@ -69,11 +75,28 @@ async fn handle(
     if !faults.is_empty() {
         return Err(super::refused(faults));
     }
+    for act in change.acts() {
+        found.require(&scope, act)?;
+    }
     let warnings = warnings(&fields.secret);
-    if after != before || change.replaces {
-        save(&api, &scope, &before, &mut after, fields, &change).await?;
+    if after != *before {
+        write(&api, &scope, before, &mut after, &fields, &change).await?;
     }
     Ok(Json(Saved { credential: view(&api, &scope, &after).await?, warnings }))
+}
+
+/// Where a workspace asks for hosts, taking the last one away is refused.
+pub(super) fn check_bound(
+    before: &Credential,
+    after: &Credential,
+    settings: &Settings,
+    faults: &mut Vec<Fault>,
+) {
+    let was_bound = before.policy.is_bound() || before.revision == after.revision;
+    if settings.require_hosts && was_bound && !after.policy.is_bound() {
+        let detail = "this workspace wants every credential bound to hosts; say where it may go";
+        faults.push(Fault::new("/hosts", "missing", detail));
+    }
 }
 
 /// Key, type and scope are what workflows and the sealed values hang on.
@@ -99,6 +122,8 @@ struct Change {
     narrows: bool,
     /// The binding admits something that it did not before.
     widens: bool,
+    /// Whether code may read it is another answer.
+    exposes: bool,
     /// The audit's word for it.
     reason: &'static str,
 }
@@ -114,119 +139,92 @@ impl Change {
             (.., CodeAccess::Readable, CodeAccess::Sealed) => "sealed",
             _ => "",
         };
-        Self { replaces, narrows, widens, reason }
+        let exposes = before.code_access != after.code_access;
+        Self { replaces, narrows, widens, exposes, reason }
+    }
+
+    /// What it takes beside the right to edit.
+    fn acts(&self) -> Vec<Act> {
+        let bind = (self.narrows || self.widens || self.exposes).then_some(Act::Bind);
+        bind.into_iter().chain(self.replaces.then_some(Act::Rotate)).collect()
     }
 }
 
-/// What goes into the database together.
-struct Rows {
-    head: Tagged<Credential>,
-    /// The new version, where there is one.
-    new: Option<CredentialVersion>,
-    /// Earlier versions with their keys wrapped for the narrower binding.
-    rewrapped: Vec<CredentialVersion>,
-    /// Versions that nothing can use any more.
-    dropped: Vec<i64>,
-}
-
-async fn save(
+/// Binds what is kept of it to a changed policy, and saves it all.
+async fn write(
     api: &Api,
     scope: &InWorkspace,
     before: &Credential,
     after: &mut Credential,
-    fields: Fields,
+    fields: &Fields,
     change: &Change,
 ) -> Result<(), Problem> {
-    let now = api.vault().now();
-    let described = *after != *before;
-    if change.replaces {
-        next_version(after, now);
-    } else {
-        after.updated_at = now;
-        after.revision += 1;
+    let (vault, now) = (api.vault(), api.vault().now());
+    let described = described(before, after);
+    if !change.replaces {
+        after.touch(now);
     }
-    let rows = rows(api, before, after, fields, change).await?;
-    let event = |action| {
-        let mut event = scope.event(api, action);
-        event.credential = Some(before.id);
-        event.key = Some(before.key.clone());
-        event
+    let rewrapped = match (change.widens, change.narrows) {
+        // Nobody has entered the earlier values again.
+        (true, _) => {
+            after.drop_other_versions();
+            Vec::new()
+        }
+        (false, true) => rewrap(api, before, after, change.replaces).await?,
+        (false, false) => Vec::new(),
+    };
+    let new = match change.replaces {
+        true => Some(vault.seal_version(after, &fields.secret).await?),
+        false => None,
     };
     let mut events = Vec::new();
     if described {
-        events.push(Event { reason: change.reason.into(), ..event(Action::CredentialUpdated) });
+        let event = event(api, scope, before, Action::CredentialUpdated);
+        events.push(Event { reason: change.reason.into(), ..event });
     }
     if change.replaces {
-        events.push(event(Action::CredentialRotated));
+        events.push(event(api, scope, before, Action::CredentialRotated));
     }
-    let expected = before.revision;
-    let write = move |tx: &mut Tx<'_>| {
-        write_rows(tx, &rows, expected)?;
-        Ok(Audited::new((), events.clone()))
-    };
-    api.store().write(write).await?;
-    Ok(())
+    let change = save::Change { before: before.clone(), after: after.clone(), new, rewrapped };
+    save::save(api, scope, change, events).await
 }
 
-async fn rows(
+/// Whether anything beside the value was changed.
+fn described(before: &Credential, after: &Credential) -> bool {
+    let bare = |credential: &Credential| Credential {
+        version: 0,
+        status: before.status,
+        status_reason: None,
+        updated_at: before.updated_at,
+        rotated_at: before.rotated_at,
+        expires_at: None,
+        revision: 0,
+        lifecycle: Default::default(),
+        ..credential.clone()
+    };
+    bare(before) != bare(after)
+        || (before.version == after.version && before.expires_at != after.expires_at)
+}
+
+/// The versions that are kept, their keys wrapped for the narrower binding. What does not open is
+/// given up where the value comes anew, and refused otherwise.
+async fn rewrap(
     api: &Api,
     before: &Credential,
-    after: &Credential,
-    fields: Fields,
-    change: &Change,
-) -> Result<Rows, Problem> {
-    let (vault, workspace, id) = (api.vault(), before.workspace, before.id);
-    let page = Page::first(u32::try_from(KEPT_VERSIONS).unwrap_or(u32::MAX));
-    let versions = match change.narrows || change.widens {
-        true => {
-            api.store().read(move |tx| tx.credential_versions(workspace, id, &page)).await?.items
+    after: &mut Credential,
+    replaces: bool,
+) -> Result<Vec<CredentialVersion>, Problem> {
+    let versions = super::versions::kept(api, before).await?;
+    match api.vault().rebind_versions(before, after, &versions).await {
+        Ok(rewrapped) => Ok(rewrapped),
+        Err(VaultError::Unreadable) if replaces => {
+            after.drop_other_versions();
+            Ok(Vec::new())
         }
-        false => Vec::new(),
-    };
-    let (mut rewrapped, mut dropped) = (Vec::new(), Vec::new());
-    let rebound = match change.narrows {
-        true => vault.rebind_credential(before, after.clone(), &versions).await.map(Some),
-        false => Ok(None),
-    };
-    match rebound {
-        Ok(Some((_, rows))) => rewrapped = rows,
-        // Widened, or not to be opened: nobody has entered the earlier values again.
-        Ok(None) => dropped.extend(versions.iter().map(|version| version.version)),
-        Err(VaultError::Unreadable) if change.replaces => {
-            dropped.extend(versions.iter().map(|version| version.version));
-        }
-        Err(error) => return Err(unopenable(error)),
-    }
-    if !change.replaces {
-        let head = vault.sign(workspace, after.clone()).await?;
-        return Ok(Rows { head, new: None, rewrapped, dropped });
-    }
-    dropped.push(after.version.saturating_sub(KEPT_VERSIONS));
-    let (head, new) = vault.seal_credential(after.clone(), fields.secret).await?;
-    Ok(Rows { head, new: Some(new), rewrapped, dropped })
-}
-
-fn unopenable(error: VaultError) -> Problem {
-    match error {
-        VaultError::Unreadable => {
+        Err(VaultError::Unreadable) => {
             let detail = "the saved value cannot be opened; send all secret fields with the change";
-            Problem::new("conflict", detail)
+            Err(Problem::new("conflict", detail))
         }
-        error => error.into(),
-    }
-}
-
-fn write_rows(tx: &mut Tx<'_>, rows: &Rows, expected: i64) -> Result<(), StoreError> {
-    tx.update_credential(&rows.head, expected)?;
-    let (head, _) = rows.head.parts();
-    for row in &rows.rewrapped {
-        tx.rewrap_credential_version(row.workspace, row.credential, row.version, &row.wrapped_key)?;
-    }
-    for version in &rows.dropped {
-        tx.delete_credential_version(head.workspace, head.id, *version)?;
-    }
-    match &rows.new {
-        Some(new) => tx.insert_credential_version(new),
-        None => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

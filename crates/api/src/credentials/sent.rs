@@ -71,6 +71,9 @@ pub(crate) struct NewValue {
         reason = "says that the member is needed; its values are taken out before"
     )]
     fields: Taken,
+    /// When the new value stops working; never if not said.
+    #[serde(default)]
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// Where a credential counts.

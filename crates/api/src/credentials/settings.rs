@@ -5,7 +5,9 @@ use super::sent::Members;
 use super::template;
 use keyward_model::credential::{Credential, CredentialType, TestRequest};
 use keyward_model::destination::{EgressPolicy, Place};
+use keyward_model::clock::Timestamp;
 use keyward_model::json::Fault;
+use keyward_model::lifecycle::FieldSet;
 use url::Url;
 
 const MAX_NAME: usize = 200;
@@ -60,6 +62,12 @@ impl Members {
 pub(crate) fn set_fields(to: &mut Credential, fields: &Fields) {
     to.details.plain = fields.plain.clone();
     to.details.secret = fields.names.iter().cloned().collect();
+}
+
+/// Merged fields as a version holds them.
+pub(crate) fn field_set(fields: &Fields, expires_at: Option<Timestamp>) -> FieldSet {
+    let secret = fields.names.iter().cloned().collect();
+    FieldSet { plain: fields.plain.clone(), secret, expires_at }
 }
 
 /// A template belongs to a custom credential and names its fields alone.

@@ -1,18 +1,24 @@
 //! How a credential is shown: everything but values, and to whom how much of it.
 
+use super::access::{read_settings, settings_of, verified_shares, SettingsRow};
 use super::sent::SentScope;
 use crate::auth::InWorkspace;
 use crate::problem::Problem;
 use crate::router::Api;
+use keyward_model::actor::Caller;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, Scope, Status, TestRequest,
 };
 use keyward_model::destination::Place;
 use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
+use keyward_model::lifecycle::TestOutcome;
+use keyward_model::permission::{Act, Whose, decide};
+use keyward_model::settings::Settings;
+use keyward_model::share::Share;
 use keyward_model::tag::Tagged;
 use keyward_model::tenant::Member;
-use keyward_store::{Reader, StoreError};
+use keyward_store::{Activity, Reader, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -54,6 +60,15 @@ pub(crate) struct CredentialView {
     rotated_at: Timestamp,
     last_used_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
+    /// Whether its date is near, as the workspace's settings have it.
+    expires_soon: bool,
+    /// How the last test of the current version ended.
+    last_test: Option<TestOutcome>,
+    /// The version that waits for its promotion.
+    staged: Option<StagedView>,
+    /// Of a deleted one: until when it can be restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restorable_until: Option<Timestamp>,
 }
 
 /// Where a credential counts.
@@ -62,6 +77,14 @@ pub(crate) struct ScopeView {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     workflow: Option<WorkflowId>,
+}
+
+/// A version that waits for its promotion.
+#[derive(Serialize, JsonSchema)]
+struct StagedView {
+    version: i64,
+    at: Timestamp,
+    test: Option<TestOutcome>,
 }
 
 /// One field.
@@ -87,12 +110,18 @@ struct OwnerView {
 /// What everybody with the right to list sees.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ShortView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<CredentialId>,
     key: String,
     name: String,
     #[serde(rename = "type")]
     kind: CredentialType,
     status: Status,
-    scope: ScopeView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<ScopeView>,
+    /// Of another member's personal one: whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerView>,
 }
 
 /// A credential whose row somebody else than the server wrote; nothing else of it is believed.
@@ -121,7 +150,7 @@ pub(crate) enum Shown {
 impl From<Scope> for ScopeView {
     fn from(scope: Scope) -> Self {
         let workflow = match scope {
-            Scope::Workspace => None,
+            Scope::Workspace | Scope::Personal(_) => None,
             Scope::Workflow(id) => Some(id),
         };
         Self { kind: scope.kind(), workflow }
@@ -132,19 +161,6 @@ impl PartialEq<SentScope> for ScopeView {
     fn eq(&self, sent: &SentScope) -> bool {
         let workflow = self.workflow.map(|id| id.to_string());
         self.kind == sent.kind && workflow == sent.workflow
-    }
-}
-
-impl ShortView {
-    /// Shows a credential to whoever may list it.
-    pub(crate) fn new(credential: &Credential, now: Timestamp) -> Self {
-        Self {
-            key: credential.key.clone(),
-            name: credential.details.name.clone(),
-            kind: credential.kind,
-            status: credential.status_at(now),
-            scope: credential.scope.into(),
-        }
     }
 }
 
@@ -171,7 +187,11 @@ impl BrokenView {
 /// What is shown of credentials beside their own rows.
 pub(crate) struct Around {
     now: Timestamp,
-    last_uses: HashMap<CredentialId, Timestamp>,
+    settings: Settings,
+    settings_row: Option<SettingsRow>,
+    activity: HashMap<CredentialId, Vec<Activity>>,
+    share_rows: Vec<Tagged<Share>>,
+    shares: Vec<Share>,
     owners: HashMap<MemberId, Tagged<Member>>,
     emails: HashMap<MemberId, String>,
 }
@@ -196,35 +216,99 @@ impl Around {
                 Err(error) => return Err(error),
             }
         }
-        let last_uses = tx.last_uses(workspace, &ids)?;
-        Ok(Self { now: Timestamp::default(), last_uses, owners, emails: HashMap::new() })
+        let mut activity: HashMap<_, Vec<_>> = HashMap::new();
+        for seen in tx.activity(workspace, &ids)? {
+            activity.entry(seen.credential).or_default().push(seen);
+        }
+        Ok(Self {
+            now: Timestamp::default(),
+            settings: Settings::strictest(),
+            settings_row: read_settings(tx, workspace)?,
+            activity,
+            share_rows: tx.shares(workspace, &ids)?,
+            shares: Vec::new(),
+            owners,
+            emails: HashMap::new(),
+        })
     }
 
-    /// Checks the members' tags and sets the time that statuses are shown for.
-    pub(crate) async fn verified(mut self, api: &Api, workspace: WorkspaceId) -> Self {
+    /// Checks the rows' tags and sets the time that statuses are shown for.
+    pub(crate) async fn verified(
+        mut self,
+        api: &Api,
+        workspace: WorkspaceId,
+    ) -> Result<Self, Problem> {
         for (id, member) in self.owners.drain() {
             if let Ok(member) = api.vault().verify(workspace, member).await {
-                self.emails.insert(id, member.email);
+                self.emails.extend(member.left_at.is_none().then_some((id, member.email)));
             }
         }
+        let rows = std::mem::take(&mut self.share_rows);
+        self.shares = verified_shares(api.vault(), workspace, rows).await;
+        self.settings = settings_of(api.vault(), workspace, self.settings_row.take()).await?;
         self.now = api.vault().now();
-        self
+        Ok(self)
     }
 
-    /// The time that statuses are shown for.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.now
+    /// Shows a credential as far as the caller may see it; `None` where they may not know of it.
+    pub(crate) fn show(&self, credential: &Credential, caller: &Caller) -> Option<Shown> {
+        let may = |act| decide(act, caller, credential, &self.shares, &self.settings).is_ok();
+        if may(Act::View) {
+            return Some(Shown::Full(Box::new(self.view(credential))));
+        }
+        may(Act::List).then(|| Shown::Short(self.short(credential, caller)))
+    }
+
+    fn short(&self, credential: &Credential, caller: &Caller) -> ShortView {
+        let others = Whose::of(credential.scope, caller) == Whose::Others;
+        let (status, _) = self.status(credential);
+        ShortView {
+            id: Some(credential.id),
+            key: credential.key.clone(),
+            name: credential.details.name.clone(),
+            kind: credential.kind,
+            status,
+            scope: (!others).then(|| credential.scope.into()),
+            owner: others.then(|| self.owner(credential)),
+        }
+    }
+
+    /// What was seen of the current version in use.
+    fn current(&self, credential: &Credential) -> Option<&Activity> {
+        let seen = self.activity.get(&credential.id)?;
+        seen.iter().find(|seen| seen.version == credential.version)
+    }
+
+    /// The status with its reason, as of now and of what was seen in use.
+    fn status(&self, credential: &Credential) -> (Status, Option<String>) {
+        let rejected = self.current(credential).is_some_and(|seen| seen.rejected_at.is_some());
+        match credential.status_at(self.now) {
+            Status::Expired => (Status::Expired, Some("expired".into())),
+            Status::Active if rejected => (Status::Error, Some("rejected_by_service".into())),
+            status => (status, credential.status_reason.clone()),
+        }
+    }
+
+    fn owner(&self, credential: &Credential) -> OwnerView {
+        let email = self.emails.get(&credential.owner).cloned();
+        OwnerView { id: credential.owner, email }
+    }
+
+    /// Whether the date of its value is near.
+    fn expires_soon(&self, credential: &Credential) -> bool {
+        let ahead = i64::from(self.settings.expiry_warning_days).saturating_mul(86_400_000);
+        let warned = self.now.plus_millis(ahead);
+        credential.expires_at.is_some_and(|at| at > self.now && at <= warned)
     }
 
     /// Shows a credential to whoever may see its configuration.
     pub(crate) fn view(&self, credential: &Credential) -> CredentialView {
         let details = &credential.details;
+        let life = &credential.lifecycle;
         let (hosts, methods, paths, places) = credential.policy.lists();
-        let status = credential.status_at(self.now);
-        let status_reason = match status {
-            Status::Expired => Some("expired".to_owned()),
-            Status::Active | Status::Error => credential.status_reason.clone(),
-        };
+        let (status, status_reason) = self.status(credential);
+        let seen = self.activity.get(&credential.id);
+        let last_used_at = seen.into_iter().flatten().map(|seen| seen.last_used_at).max();
         CredentialView {
             id: credential.id,
             key: credential.key.clone(),
@@ -247,16 +331,21 @@ impl Around {
             version: credential.version,
             status,
             status_reason,
-            owner: OwnerView {
-                id: credential.owner,
-                email: self.emails.get(&credential.owner).cloned(),
-            },
-            shared: false,
+            owner: self.owner(credential),
+            shared: self.shares.iter().any(|share| share.credential == credential.id),
             created_at: credential.created_at,
             updated_at: credential.updated_at,
             rotated_at: credential.rotated_at,
-            last_used_at: self.last_uses.get(&credential.id).copied(),
+            last_used_at,
             expires_at: credential.expires_at,
+            expires_soon: self.expires_soon(credential),
+            last_test: life.test.clone(),
+            staged: life.staged.as_ref().map(|staged| StagedView {
+                version: staged.version,
+                at: staged.at,
+                test: staged.test.clone(),
+            }),
+            restorable_until: credential.restorable_until(),
         }
     }
 }
@@ -281,12 +370,32 @@ pub(crate) async fn view(
 ) -> Result<CredentialView, Problem> {
     let (workspace, shown) = (scope.id(), credential.clone());
     let around = api.store().read(move |tx| Around::read(tx, workspace, [&shown].into_iter()));
-    Ok(around.await?.verified(api, workspace).await.view(credential))
+    Ok(around.await?.verified(api, workspace).await?.view(credential))
+}
+
+/// Shows one credential as far as the caller may see it.
+pub(crate) async fn show(
+    api: &Api,
+    scope: &InWorkspace,
+    credential: &Credential,
+) -> Result<Shown, Problem> {
+    let (workspace, shown) = (scope.id(), credential.clone());
+    let around = api.store().read(move |tx| Around::read(tx, workspace, [&shown].into_iter()));
+    let around = around.await?.verified(api, workspace).await?;
+    let shown = around.show(credential, &scope.caller).ok_or_else(Problem::not_found)?;
+    Ok(match shown {
+        // Of another member's own, whoever names it learns no more than the contract says.
+        Shown::Short(short) if short.owner.is_some() => {
+            Shown::Short(ShortView { id: None, ..short })
+        }
+        shown => shown,
+    })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use keyward_model::actor::Role;
     use keyward_model::credential::Details;
     use keyward_model::destination::EgressPolicy;
     use keyward_model::id::Identifier as _;
@@ -323,14 +432,27 @@ pub(super) mod tests {
             rotated_at: at,
             expires_at: Some(Timestamp::from_millis(9000)),
             revision: 7,
+            lifecycle: Default::default(),
         }
     }
 
     fn around(now: i64) -> Around {
         let credential = credential();
+        let seen = Activity {
+            credential: credential.id,
+            version: credential.version,
+            uses: 1,
+            failures: 1,
+            last_used_at: Timestamp::from_millis(2000),
+            rejected_at: Some(Timestamp::from_millis(2000)),
+        };
         Around {
             now: Timestamp::from_millis(now),
-            last_uses: HashMap::from([(credential.id, Timestamp::from_millis(2000))]),
+            settings: Settings::default(),
+            settings_row: None,
+            activity: HashMap::from([(credential.id, vec![seen])]),
+            share_rows: Vec::new(),
+            shares: Vec::new(),
             owners: HashMap::new(),
             emails: HashMap::from([(credential.owner, "bob@example.com".into())]),
         }
@@ -354,7 +476,8 @@ pub(super) mod tests {
             "owner": {"id": credential.owner, "email": "bob@example.com"}, "shared": false,
             "created_at": "1970-01-01T00:00:01.000Z", "updated_at": "1970-01-01T00:00:01.000Z",
             "rotated_at": "1970-01-01T00:00:01.000Z", "last_used_at": "1970-01-01T00:00:02.000Z",
-            "expires_at": "1970-01-01T00:00:09.000Z",
+            "expires_at": "1970-01-01T00:00:09.000Z", "expires_soon": true, "last_test": null,
+            "staged": null,
         });
         assert_eq!(shown, expected);
     }
@@ -368,16 +491,52 @@ pub(super) mod tests {
         );
     }
 
+    fn caller(role: Role, member: u8) -> Caller {
+        Caller {
+            workspace: WorkspaceId::from_bytes([1; 16]),
+            member: MemberId::from_bytes([member; 16]),
+            name: String::new(),
+            role,
+        }
+    }
+
     #[test]
-    fn who_may_only_list_sees_five_members() {
+    fn what_the_service_refused_counts_as_an_error_until_the_value_is_another() {
+        let check = |status: Status, version: i64, expected: (&str, Option<&str>)| {
+            let credential = Credential { status, version, status_reason: None, ..credential() };
+            let (status, reason) = around(1000).status(&credential);
+            assert_eq!((status.as_str(), reason.as_deref()), expected);
+        };
+        check(Status::Active, 3, ("error", Some("rejected_by_service")));
+        check(Status::Active, 4, ("active", None));
+        check(Status::Suspended, 3, ("suspended", None));
+    }
+
+    #[test]
+    fn who_may_only_list_sees_six_members() {
         let workflow = WorkflowId::from_bytes([4; 16]);
         let credential = Credential { scope: Scope::Workflow(workflow), ..credential() };
-        let shown = Shown::Short(ShortView::new(&credential, Timestamp::from_millis(0)));
+        let shown = around(0).show(&credential, &caller(Role::Operator, 9));
         let expected = json!({
-            "key": "KEY", "name": "Key", "type": "api_key", "status": "error",
-            "scope": {"kind": "workflow", "workflow": workflow},
+            "id": credential.id, "key": "KEY", "name": "Key", "type": "api_key",
+            "status": "error", "scope": {"kind": "workflow", "workflow": workflow},
         });
         assert_eq!(serde_json::to_value(shown).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn of_another_members_own_admins_see_whose_it_is_and_editors_nothing() {
+        let owner = MemberId::from_bytes([3; 16]);
+        let credential = Credential { scope: Scope::Personal(owner), ..credential() };
+        let shown = around(0).show(&credential, &caller(Role::Admin, 9));
+        let expected = json!({
+            "id": credential.id, "key": "KEY", "name": "Key", "type": "api_key",
+            "status": "error", "owner": {"id": owner, "email": "bob@example.com"},
+        });
+        assert_eq!(serde_json::to_value(shown).expect("JSON"), expected);
+        assert!(around(0).show(&credential, &caller(Role::Editor, 9)).is_none());
+        let own = around(0).show(&credential, &caller(Role::Editor, 3));
+        assert!(matches!(own, Some(Shown::Full(_))));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::LIST;
 use crate::error::StoreError;
 use crate::page::{Page, Select, contains};
+use crate::value::Value;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{CredentialType, Status};
 use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
@@ -18,8 +19,14 @@ pub struct CredentialFilter {
     pub status: Option<Status>,
     /// The time that `status` is asked for.
     pub now: Timestamp,
-    /// `workspace` or `workflow`.
+    /// `workspace`, `workflow` or `personal`.
     pub scope: Option<&'static str>,
+    /// Only those that somebody has a share in.
+    pub shared: bool,
+    /// Who asks, where not everything is shown.
+    pub visible_to: Option<Visible>,
+    /// Only deleted ones, instead of only those that are not.
+    pub deleted: bool,
     /// What this workflow may resolve of what its definition names, and what is scoped to it.
     pub workflow: Option<WorkflowId>,
     /// The environment, exactly.
@@ -34,6 +41,48 @@ pub struct CredentialFilter {
     pub not_rotated_since: Option<Timestamp>,
 }
 
+/// What a member sees in a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Visible {
+    /// The member: what is their own or shared with them is always seen.
+    pub member: MemberId,
+    /// Whether they see those of the workspace and of workflows.
+    pub common: bool,
+    /// Whether they see that other members' personal ones exist.
+    pub personal: bool,
+}
+
+const SET: &str = " AND deleted_at IS NOT NULL";
+const UNSET: &str = " AND deleted_at IS NULL";
+const SHARED: &str = " AND EXISTS (SELECT 1 FROM shares s
+    WHERE s.workspace_id = credentials.workspace_id AND s.credential_id = credentials.id)";
+/// What the service has refused in the current version counts as an error.
+const REJECTED: &str = " AND (status = ? OR (status = 'active' AND EXISTS (
+    SELECT 1 FROM credential_activity a WHERE a.workspace_id = credentials.workspace_id
+    AND a.credential_id = credentials.id AND a.version = credentials.version
+    AND a.rejected_at IS NOT NULL)))";
+const ACCEPTED: &str = " AND status = ? AND NOT EXISTS (
+    SELECT 1 FROM credential_activity a WHERE a.workspace_id = credentials.workspace_id
+    AND a.credential_id = credentials.id AND a.version = credentials.version
+    AND a.rejected_at IS NOT NULL)";
+
+impl Visible {
+    fn narrow(self, select: &mut Select<'_>) {
+        if self.common && self.personal {
+            return;
+        }
+        let member = || Value::from(self.member);
+        let wider = match (self.common, self.personal) {
+            (true, _) => "scope_kind <> 'personal' OR ",
+            (_, true) => "scope_kind = 'personal' OR ",
+            _ => "",
+        };
+        let own = "scope_kind = 'personal' AND owner_id = ?) OR id IN (SELECT credential_id
+            FROM shares WHERE workspace_id = credentials.workspace_id AND sharee IN (?, 'all')))";
+        select.add(&format!(" AND ({wider}({own}"), [member(), member()]);
+    }
+}
+
 fn labelled(tag: &String) -> String {
     contains(&format!("\n{tag}\n"))
 }
@@ -46,6 +95,13 @@ impl CredentialFilter {
     ) -> Result<Select<'_>, StoreError> {
         let mut select = Select::new(LIST);
         select.add("WHERE workspace_id = ?", [workspace.into()]);
+        select.add(if self.deleted { SET } else { UNSET }, []);
+        if let Some(visible) = self.visible_to {
+            visible.narrow(&mut select);
+        }
+        if self.shared {
+            select.add(SHARED, []);
+        }
         if let Some(after) = &page.after {
             let (key, id) = after.rsplit_once('/').ok_or(StoreError::BadCursor)?;
             let id: CredentialId = id.parse().map_err(|_| StoreError::BadCursor)?;
@@ -61,7 +117,7 @@ impl CredentialFilter {
         select.filter(" AND rotated_at < ?", self.not_rotated_since);
         self.at_status(&mut select);
         if let Some(workflow) = self.workflow {
-            let named = " AND (scope_id = ? OR (scope_kind = 'workspace' AND EXISTS (
+            let named = " AND (scope_id = ? OR (scope_kind <> 'workflow' AND EXISTS (
                 SELECT 1 FROM workflow_keys k WHERE k.workspace_id = credentials.workspace_id
                 AND k.workflow_id = ? AND k.key = credentials.key)))";
             select.add(named, [workflow.into(), workflow.into()]);
@@ -79,8 +135,14 @@ impl CredentialFilter {
         let values = [status.as_str().into(), self.now.into()];
         match status {
             Status::Expired => select.add(" AND (status = ? OR expires_at <= ?)", values),
+            Status::Suspended | Status::ReauthorizationRequired => {
+                select.add(" AND status = ?", [status.as_str().into()])
+            }
             Status::Active | Status::Error => {
-                select.add(" AND status = ? AND (expires_at IS NULL OR expires_at > ?)", values)
+                let [status, now] = values;
+                let rejected = if self.status == Some(Status::Error) { REJECTED } else { ACCEPTED };
+                select.add(rejected, [status]);
+                select.add(" AND (expires_at IS NULL OR expires_at > ?)", [now])
             }
         };
     }

@@ -59,7 +59,7 @@ pub(crate) async fn one_failing_job_fails_alone(f: &Fixture) {
     let results = tasks.join_all().await;
     let failed: Vec<_> = results.into_iter().filter(Result::is_err).collect();
     assert_eq!(failed.len(), 20);
-    assert!(failed.into_iter().all(|result| conflict(result) == "email"));
+    assert!(failed.into_iter().all(|result| conflict(result) == "member"));
     let list = f.store.read(move |r| r.members(workspace, &Page::first(200))).await.unwrap();
     assert_eq!(list.items.len(), 40);
     let chains = verified(f, workspace).await;
@@ -108,7 +108,15 @@ pub(crate) async fn collisions_are_run_again(f: &Fixture) {
     let mut tasks = JoinSet::new();
     for _ in 0..50 {
         let store = f.store.clone();
-        let used = keyward_store::Use { workspace, credential, workflow, at: at(1), failed: false };
+        let used = keyward_store::Use {
+            workspace,
+            credential,
+            version: 1,
+            workflow,
+            at: at(1),
+            failed: false,
+            rejected: false,
+        };
         tasks.spawn(async move { store.record(move |tx| tx.count_use(&used)).await.unwrap() });
     }
     tasks.join_all().await;

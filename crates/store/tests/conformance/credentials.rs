@@ -5,7 +5,7 @@ use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, CredentialVersion, Scope, Sealed, Status,
 };
 use keyward_model::id::{CredentialId, WorkflowId};
-use keyward_store::{CredentialFilter, Dependent, Listed, Page, StoreError, Use};
+use keyward_store::{Activity, CredentialFilter, Dependent, Listed, Page, StoreError, Use};
 use std::collections::BTreeMap;
 
 async fn insert(f: &Fixture, credential: &Credential) {
@@ -109,7 +109,15 @@ pub(crate) async fn filters_narrow_the_list(f: &Fixture) {
     let named = vec![("OLD".to_owned(), "s".to_owned())];
     let workspace = f.workspace;
     f.write(move |tx| tx.set_workflow_keys(workspace, workflow, &named)).await.unwrap();
-    let used = Use { workspace, credential: old.id, workflow, at: at(90_000_000), failed: false };
+    let used = Use {
+        workspace,
+        credential: old.id,
+        version: 1,
+        workflow,
+        at: at(90_000_000),
+        failed: false,
+        rejected: false,
+    };
     f.store.record(move |tx| tx.count_use(&used)).await.unwrap();
 
     type Set = fn(&mut CredentialFilter);
@@ -218,7 +226,8 @@ pub(crate) async fn uses_are_counted(f: &Fixture) {
     let workspace = f.workspace;
     let (credential, workflow): (CredentialId, WorkflowId) = (id(), id());
     for (time, failed) in [(DAY + 5, false), (DAY + 9, true), (DAY + 7, false), (2 * DAY, false)] {
-        let used = Use { workspace, credential, workflow, at: at(time), failed };
+        let used =
+            Use { workspace, credential, version: 2, workflow, at: at(time), failed, rejected: failed };
         f.store.record(move |tx| tx.count_use(&used)).await.unwrap();
     }
     let uses = f.store.read(move |r| r.credential_uses(workspace, credential, at(0))).await;
@@ -231,9 +240,21 @@ pub(crate) async fn uses_are_counted(f: &Fixture) {
     let late = f.store.read(move |r| r.credential_uses(workspace, credential, at(2 * DAY + 1)));
     assert_eq!(late.await.unwrap().len(), 1);
     let never = id();
-    let last = f.store.read(move |r| r.last_uses(workspace, &[credential, never])).await.unwrap();
-    assert_eq!(last.into_iter().collect::<Vec<_>>(), [(credential, at(2 * DAY))]);
-    assert!(f.store.read(move |r| r.last_uses(workspace, &[])).await.unwrap().is_empty());
+    let seen = || async {
+        f.store.read(move |r| r.activity(workspace, &[credential, never])).await.unwrap()
+    };
+    let expected = Activity {
+        credential,
+        version: 2,
+        uses: 4,
+        failures: 1,
+        last_used_at: at(2 * DAY),
+        rejected_at: Some(at(DAY + 9)),
+    };
+    assert_eq!(seen().await, [expected]);
+    f.write(move |tx| tx.clear_rejection(workspace, credential, 2)).await.unwrap();
+    assert_eq!(seen().await, [Activity { rejected_at: None, ..expected }]);
+    assert!(f.store.read(move |r| r.activity(workspace, &[])).await.unwrap().is_empty());
 }
 
 pub(crate) async fn dependents_are_those_that_name_the_key(f: &Fixture) {

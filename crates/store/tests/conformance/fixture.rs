@@ -7,12 +7,12 @@ use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, Details, Scope, Sealed, Status,
 };
 use keyward_model::destination::EgressPolicy;
-use keyward_model::id::{Identifier, MemberId, WorkspaceId};
+use keyward_model::id::{AccountId, Identifier, MemberId, WorkspaceId};
 use keyward_model::mask::{Masked, Masker};
 use keyward_model::run::{NewRun, NewStep, Origin, RunEnd, RunStatus, StepStatus};
 use keyward_model::saved_workflow::Workflow;
 use keyward_model::tag::{Granting, Tagged};
-use keyward_model::tenant::{Member, Workspace};
+use keyward_model::tenant::{Member, MemberKind, Workspace};
 use keyward_store::{AuditReceipt, Audited, Store, StoreError, Target, Tx};
 use keyward_testkit::postgres::Postgres;
 use std::collections::BTreeMap;
@@ -85,11 +85,13 @@ impl Fixture {
         Member {
             workspace: self.workspace,
             id: id(),
+            kind: MemberKind::Person,
+            account: Some(account_of(email)),
             email: email.into(),
             name: "Somebody".into(),
             role,
-            password_hash: String::new(),
             created_at: at(6),
+            left_at: None,
         }
     }
 
@@ -123,6 +125,7 @@ impl Fixture {
             rotated_at: at(10),
             expires_at: None,
             revision: 1,
+            lifecycle: Default::default(),
         }
     }
 
@@ -183,6 +186,12 @@ pub(crate) fn id<T: Identifier>() -> T {
     // Several processes may work on one database.
     bytes[8..12].copy_from_slice(&std::process::id().to_be_bytes());
     T::from_bytes(bytes)
+}
+
+/// The same account for the same address.
+pub(crate) fn account_of(email: &str) -> AccountId {
+    let digest = digest(&[email.as_bytes()]);
+    AccountId::from_bytes(*digest.first_chunk().expect("16 bytes"))
 }
 
 pub(crate) fn at(millis: i64) -> Timestamp {

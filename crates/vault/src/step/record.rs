@@ -4,7 +4,7 @@
 use super::failure::{not_allowed, unusable};
 use super::{Audible, Released, StepFailure, StepVault, UsedCredential};
 use crate::vault::VaultError;
-use keyward_model::audit::{Action, Event};
+use keyward_model::audit::{Action, Event, Outcome};
 use keyward_model::credential::{Credential, Status};
 use keyward_model::error::StepErrorCode;
 use keyward_model::policy::{Permit, Refusal, Refused, Use};
@@ -37,10 +37,21 @@ impl StepVault {
             version: credential.version,
             destination,
             access,
+            rejected: false,
         };
         let mut state = self.state();
-        if !state.used.contains(&used) {
+        let same = |noted: &UsedCredential| UsedCredential { rejected: false, ..noted.clone() } == used;
+        if !state.used.iter().any(same) {
             state.used.push(used);
+        }
+    }
+
+    /// Notes whether the service refused the values that a request carried.
+    pub(crate) fn note_answer(&self, keys: &[&str], status: u16) {
+        let rejected = matches!(status, 401 | 403);
+        let mut state = self.state();
+        for used in state.used.iter_mut().filter(|used| keys.contains(&used.key.as_str())) {
+            used.rejected = rejected;
         }
     }
 
@@ -81,19 +92,43 @@ impl StepVault {
 
     pub(super) async fn audit_uses(
         &self,
-        fresh: Vec<(Audible, Permit<Use>)>,
+        mut uses: Vec<(Audible, Permit<Use>)>,
     ) -> Result<(), StepFailure> {
-        if fresh.is_empty() {
+        if !self.vault().audit_gate().is_closed() {
+            let state = self.state();
+            uses.retain(|(audible, _)| !state.audited.contains_key(audible));
+        }
+        if uses.is_empty() {
             return Ok(());
         }
-        let events = fresh.iter().map(|(_, permit)| permit.event().clone()).collect();
-        let receipt = Arc::new(self.audit(events).await?);
-        for (audible, permit) in fresh {
+        let events = uses.iter().map(|(_, permit)| permit.event().clone()).collect();
+        let receipt = Arc::new(self.audit_release(events).await?);
+        for (audible, permit) in uses {
             self.note_use(permit.credential(), Some(audible.2.clone()), "sealed");
             let released = Released { permit, receipt: receipt.clone() };
             self.state().audited.insert(audible, Arc::new(released));
         }
         Ok(())
+    }
+
+    /// Row 10 of a release. While a required audit sink takes nothing, the attempt is recorded as
+    /// refused.
+    pub(super) async fn audit_release(
+        &self,
+        mut events: Vec<Event>,
+    ) -> Result<AuditReceipt, StepFailure> {
+        if !self.vault().audit_gate().is_closed() {
+            return self.audit(events).await;
+        }
+        for event in &mut events {
+            event.id = self.vault().fresh();
+            event.outcome = Outcome::Refused;
+            event.reason = "audit_sink".into();
+        }
+        self.audit(events).await?;
+        let message = "a required audit sink does not take records, so the value was not released; \
+                       the server's operator sees why in its log and in /readyz";
+        Err(StepFailure::new(StepErrorCode::AuditUnavailable, message))
     }
 
     /// Row 10: durable, or nothing is released.

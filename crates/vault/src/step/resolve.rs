@@ -5,6 +5,7 @@ use crate::vault::VaultError;
 use keyward_model::credential::Credential;
 use keyward_model::error::StepErrorCode;
 use keyward_model::policy::{Asked, Grant, Refusal, StepContext};
+use keyward_model::settings::Settings;
 use keyward_model::tag::Tampered;
 use keyward_store::StoreError;
 
@@ -18,17 +19,26 @@ pub(super) async fn resolve(
     let keys = declared.to_vec();
     let read = run.0.vault.store().read(move |tx| {
         let allowlist = intact(tx.allowlist(workspace, workflow))?;
+        let settings = intact(tx.settings(workspace))?;
         let rows = keys
             .iter()
-            .map(|key| Ok((key.clone(), intact(tx.credentials_by_key(workspace, key))?)))
+            .map(|key| {
+                let found = intact(tx.credentials_by_key(workspace, key))?;
+                Ok((key.clone(), found, tx.shares_by_key(workspace, key)?))
+            })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok((allowlist, rows))
+        Ok((allowlist, settings, rows))
     });
-    let (allowlist, rows) = read.await?;
+    let (allowlist, settings, rows) = read.await?;
     // A row that somebody else wrote counts as absent, and absence never widens.
     let allowlist = allowlist.flatten().and_then(|row| run.0.keys.verify(row).ok());
+    let settings = settings.flatten().and_then(|row| run.0.keys.verify(row).ok());
+    let settings = settings.map_or_else(Settings::strictest, |row| row.settings);
+    let standing = run.0.standing;
     let mut outcomes = Vec::new();
-    for (key, rows) in rows {
+    for (key, rows, shares) in rows {
+        let shares: Vec<_> =
+            shares.into_iter().filter_map(|row| run.0.keys.verify(row).ok()).collect();
         let candidates: Result<Vec<Credential>, _> = match rows {
             Some(rows) => rows.into_iter().map(|row| run.0.keys.verify(row)).collect(),
             None => Err(Tampered),
@@ -37,10 +47,14 @@ pub(super) async fn resolve(
             Ok(candidates) => Asked {
                 context,
                 key: &key,
-                starter_may_run: run.0.starter_may_run,
+                starter_may_run: standing.starter_may_run,
+                owner: standing.owner,
+                author: standing.author,
                 allowlist: allowlist.as_ref(),
                 declared: true,
                 candidates,
+                shares: &shares,
+                settings: &settings,
             }
             .grant(),
             Err(_) => Err(Refusal { code: StepErrorCode::CredentialUnusable, reason: "tampered" }),

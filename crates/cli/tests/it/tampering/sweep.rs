@@ -10,7 +10,7 @@ use keyward_model::id::{CredentialId, MemberId, RunId, WorkflowId, WorkspaceId};
 use keyward_model::policy::StepContext;
 use keyward_model::tag::{Granting, Tagged};
 use keyward_store::{Store, StoreError, Target};
-use keyward_vault::{Vault, fresh_id};
+use keyward_vault::{Standing, Vault, fresh_id};
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::json;
@@ -179,7 +179,8 @@ impl<'a> Watcher<'a> {
             step: "s".to_owned(),
             starter: Actor { kind: ActorKind::Trigger, id: String::new(), name: String::new() },
         };
-        let Ok(run) = self.vault.run(&context, true).await else { return };
+        let standing = Standing { starter_may_run: true, owner: None, author: Some(fresh_id(Timestamp::default())) };
+        let Ok(run) = self.vault.run(&context, standing).await else { return };
         let Ok(step) = run.step(context, &KEYS.map(str::to_owned)).await else { return };
         for key in KEYS {
             let Ok(value) = step.expose(key, None).await else { continue };

@@ -1,0 +1,63 @@
+//! Writing a changed credential: the new head, its versions, the events, in one commit. The keys of
+//! versions that the new head does not hold any more are destroyed with it.
+
+use super::access::event;
+use crate::auth::InWorkspace;
+use crate::problem::Problem;
+use crate::router::Api;
+use keyward_model::audit::{Action, Event};
+use keyward_model::credential::{Credential, CredentialVersion};
+use keyward_store::{Audited, Tx};
+
+/// A credential before and after, with what goes into the database beside its head.
+pub(super) struct Change {
+    /// As it was read.
+    pub(super) before: Credential,
+    /// As it shall be; its revision is another one.
+    pub(super) after: Credential,
+    /// The new version, where there is one.
+    pub(super) new: Option<CredentialVersion>,
+    /// Versions with their keys wrapped for another scope or a narrower binding.
+    pub(super) rewrapped: Vec<CredentialVersion>,
+}
+
+impl Change {
+    /// A change of the head alone.
+    pub(super) fn of_head(before: Credential, after: Credential) -> Self {
+        Self { before, after, new: None, rewrapped: Vec::new() }
+    }
+}
+
+/// Saves a change with its events; one of somebody else's in between is `conflict`.
+pub(super) async fn save(
+    api: &Api,
+    scope: &InWorkspace,
+    change: Change,
+    mut events: Vec<Event>,
+) -> Result<(), Problem> {
+    let Change { before, after, new, rewrapped } = change;
+    let kept = after.kept_versions();
+    let dropped: Vec<_> =
+        before.kept_versions().into_iter().filter(|version| !kept.contains(version)).collect();
+    events.extend(dropped.iter().map(|version| Event {
+        reason: format!("version {version}"),
+        ..event(api, scope, &after, Action::CredentialShredded)
+    }));
+    let head = api.vault().sign(after.workspace, after).await?;
+    let write = move |tx: &mut Tx<'_>| {
+        tx.update_credential(&head, before.revision)?;
+        for row in &rewrapped {
+            let (id, number) = (row.credential, row.version);
+            tx.rewrap_credential_version(row.workspace, id, number, &row.wrapped_key)?;
+        }
+        for version in &dropped {
+            tx.delete_credential_version(before.workspace, before.id, *version)?;
+        }
+        if let Some(new) = &new {
+            tx.insert_credential_version(new)?;
+        }
+        Ok(Audited::new((), events.clone()))
+    };
+    api.store().write(write).await?;
+    Ok(())
+}
