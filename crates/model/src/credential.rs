@@ -237,6 +237,12 @@ impl Credential {
         serde_json::to_string(&self.lifecycle).unwrap_or_default()
     }
 
+    /// Whether a connection test can be made: it is said how, and the value has its place in it.
+    pub fn is_testable(&self) -> bool {
+        let placed = self.kind != CredentialType::Custom || self.details.template.is_some();
+        self.details.test.is_some() && placed
+    }
+
     /// The secret field that `credential("KEY")` means: `value`, `password`, or the only one.
     pub fn main_field(&self) -> Option<&str> {
         let main = match self.kind {

@@ -13,6 +13,8 @@ pub mod mask;
 pub mod people;
 pub mod permission;
 pub mod policy;
+pub mod resolution;
+pub mod rotation;
 pub mod run;
 pub mod saved_workflow;
 pub mod settings;

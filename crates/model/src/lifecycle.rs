@@ -79,8 +79,10 @@ pub struct Promoted {
     pub by: MemberId,
     /// When.
     pub at: Timestamp,
-    /// Whether a test had passed before.
-    pub tested: bool,
+    /// When it had been saved.
+    pub staged_at: Timestamp,
+    /// When a test had passed before.
+    pub tested_at: Option<Timestamp>,
 }
 
 /// Who did something, when, and why.
@@ -128,6 +130,9 @@ pub enum LifecycleError {
     /// The workspace asks for a passed test.
     #[error("this workspace wants a staged version tested before it is promoted; test it first")]
     NotTested,
+    /// The version's date has passed.
+    #[error("this version's date has passed, so nothing could use it")]
+    Expired,
     /// The version is the current one.
     #[error("this version is the current one")]
     Current,
@@ -149,6 +154,13 @@ pub enum LifecycleError {
 }
 
 type Outcome = Result<(), LifecycleError>;
+
+impl FieldSet {
+    /// Whether its date has passed.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
 
 impl Credential {
     /// The fields of the current version.
@@ -177,6 +189,11 @@ impl Credential {
         let staged = life.staged.iter().map(|staged| staged.version);
         let retired = life.retired.iter().map(|retired| retired.version);
         std::iter::once(self.version).chain(staged).chain(retired).collect()
+    }
+
+    /// The earlier version of that number.
+    pub fn retired(&self, version: i64) -> Option<&Retired> {
+        self.lifecycle.retired.iter().find(|retired| retired.version == version)
     }
 
     /// A head that stands for one of its versions, to test a staged one.
@@ -250,16 +267,20 @@ impl Credential {
             Some(staged) if settings.require_version_test && !tested(staged) => {
                 return Err(LifecycleError::NotTested);
             }
+            Some(staged) if staged.fields.is_over(now) => return Err(LifecycleError::Expired),
             Some(_) => {}
             None => return Err(LifecycleError::NotStaged),
         }
         let Some(staged) = self.lifecycle.staged.take() else {
             return Err(LifecycleError::NotStaged);
         };
-        let (from, tested) = (self.version, tested(&staged));
+        let (from, staged_at) = (self.version, staged.at);
         self.become_version(version, staged.fields, now, settings);
+        let tested_at = staged.test.as_ref().filter(|test| test.ok).map(|test| test.tested_at);
         self.lifecycle.test = staged.test;
-        self.lifecycle.promoted = Some(Promoted { version, from, by, at: now, tested });
+        // Without a grace period there is nothing to return to, and so nothing to verify.
+        let promoted = Promoted { version, from, by, at: now, staged_at, tested_at };
+        self.lifecycle.promoted = Some(promoted).filter(|_| self.retired(from).is_some());
         Ok(())
     }
 
@@ -271,9 +292,13 @@ impl Credential {
         let place = self.lifecycle.retired.iter().position(|retired| retired.version == version);
         let Some(place) = place else { return Err(LifecycleError::Gone) };
         let retired = self.lifecycle.retired.remove(place);
-        if retired.until <= now {
+        let refusal = match retired.until <= now {
+            true => Some(LifecycleError::Gone),
+            false => retired.fields.is_over(now).then_some(LifecycleError::Expired),
+        };
+        if let Some(refusal) = refusal {
             self.lifecycle.retired.insert(place, retired);
-            return Err(LifecycleError::Gone);
+            return Err(refusal);
         }
         self.lifecycle.newest = self.next_version().saturating_sub(1);
         self.lifecycle.promoted = None;
@@ -292,6 +317,7 @@ impl Credential {
         let before = Retired { version: self.version, fields: self.field_set(), at: now, until };
         self.lifecycle.retired.insert(0, before);
         self.lifecycle.retired.truncate(KEPT_VERSIONS);
+        self.end_grace(now);
         self.lifecycle.test = None;
         self.set_fields(fields);
         self.version = version;
@@ -351,7 +377,9 @@ impl Credential {
         let over = |retired: &&Retired| retired.until <= now;
         let gone: Vec<_> = self.lifecycle.retired.iter().filter(over).map(|r| r.version).collect();
         if !gone.is_empty() {
-            self.lifecycle.retired.retain(|retired| retired.until > now);
+            let life = &mut self.lifecycle;
+            life.retired.retain(|retired| retired.until > now);
+            life.promoted = life.promoted.take().filter(|promoted| !gone.contains(&promoted.from));
             self.touch(now);
         }
         gone

@@ -90,6 +90,36 @@ fn a_rotation_promotes_what_was_staged_and_can_be_taken_back() {
 }
 
 #[test]
+fn without_a_grace_period_the_earlier_version_is_gone_at_once() {
+    let settings = Settings { grace_days: 0, ..Settings::default() };
+    let mut c = credential();
+    assert_eq!(c.stage(fields("two"), member(1), at(1)), Ok(2));
+    assert_eq!(c.promote(2, member(1), at(2), &settings), Ok(()));
+    assert_eq!((c.kept_versions(), c.next_due()), (vec![2], None));
+    assert_eq!(c.lifecycle.promoted, None);
+    assert_eq!(c.roll_back(1, at(2), &settings), Err(LifecycleError::Gone));
+    assert_eq!(c.overwrite(fields("three"), at(3), &settings), 3);
+    assert_eq!(c.kept_versions(), [3]);
+}
+
+#[test]
+fn a_version_past_its_date_does_not_become_the_current_one() {
+    let settings = Settings::default();
+    let until = |at| FieldSet { expires_at: Some(at), ..fields("n") };
+    let mut c = credential();
+    assert_eq!(c.stage(until(at(5)), member(1), at(1)), Ok(2));
+    assert_eq!(c.promote(2, member(1), at(5), &settings), Err(LifecycleError::Expired));
+    assert_eq!(c.promote(2, member(1), at(4), &settings), Ok(()));
+    assert_eq!(c.expires_at, Some(at(5)));
+    assert_eq!(c.overwrite(fields("three"), at(4), &settings), 3);
+    assert_eq!(c.expires_at, None);
+    let before = c.clone();
+    assert_eq!(c.roll_back(2, at(5), &settings), Err(LifecycleError::Expired));
+    assert_eq!(c, before);
+    assert_eq!(c.roll_back(2, at(4), &settings), Ok(()));
+}
+
+#[test]
 fn a_good_test_and_a_new_value_forget_a_failure_but_no_suspension() {
     let broken = || Credential {
         status: Status::Error,
