@@ -233,6 +233,11 @@ impl RunTx<'_> {
         ];
         self.session.execute(PUT_ROTATION, values).map(|_| ())
     }
+
+    /// Forgets a replacement that is done.
+    pub fn forget_key_rotation(&mut self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        self.session.execute(DELETE_ROTATION, values![workspace]).map(|_| ())
+    }
 }
 
 impl Tx<'_> {
@@ -287,11 +292,6 @@ impl Tx<'_> {
         let epoch = self.keys_epoch()?.saturating_add(1);
         self.put_meta(EPOCH, &epoch.to_be_bytes())?;
         Ok(epoch)
-    }
-
-    /// Forgets a replacement that is done.
-    pub fn delete_key_rotation(&mut self, workspace: WorkspaceId) -> Result<(), StoreError> {
-        self.session.execute(DELETE_ROTATION, values![workspace]).map(|_| ())
     }
 
     fn replace_wrapped(

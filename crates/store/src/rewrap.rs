@@ -174,7 +174,8 @@ impl Reader<'_> {
         let values =
             values![workspace, key.as_bytes().as_slice(), credential, version, i64::from(limit)];
         let rows = self.session.query(VERSION_KEYS, values)?;
-        rows.into_iter().map(version_key).collect()
+        // A row that cannot be read is nobody's to write.
+        Ok(rows.into_iter().filter_map(|row| version_key(row).ok()).collect())
     }
 
     /// Small sealed records, in order; those whose key can be seen by a query only where they do
@@ -210,7 +211,7 @@ impl Reader<'_> {
                 self.session.query(REPLIES, values![workspace, key, caller, hash, limit])?
             }
         };
-        rows.into_iter().map(|row| cell(kind, row)).collect()
+        Ok(rows.into_iter().filter_map(|row| cell(kind, row).ok()).collect())
     }
 
     /// How many records lie under other keys than that one, by what they are. Signed rows, which

@@ -150,6 +150,22 @@ impl Reader<'_> {
         Ok(Paged::cut(items, page, |found: &Tagged<Workflow>| found.parts().0.id.to_string()))
     }
 
+    /// The workspace's workflows after that id that can be read, for writing their heads anew.
+    pub fn workflow_heads(
+        &mut self,
+        workspace: WorkspaceId,
+        after: Option<WorkflowId>,
+        limit: u32,
+    ) -> Result<Vec<Tagged<Workflow>>, StoreError> {
+        let mut select = Select::new(LIST);
+        select.add("WHERE w.workspace_id = ?", [workspace.into()]);
+        select.filter(" AND w.id > ?", after);
+        select.add(" ORDER BY w.id LIMIT ?", [i64::from(limit).into()]);
+        let (sql, values) = select.parts();
+        let rows = self.session.query(sql, values)?;
+        Ok(rows.into_iter().filter_map(|row| workflow(row).ok()).collect())
+    }
+
     /// A version of a workflow.
     pub fn workflow_version(
         &mut self,

@@ -161,6 +161,11 @@ impl WorkspaceKeys {
         Ok(())
     }
 
+    /// The keys as they are now; what is followed later does not reach them.
+    pub(crate) fn snapshot(&self) -> Self {
+        Self { workspace: self.workspace, ring: RwLock::new(self.ring()) }
+    }
+
     /// The generation that seals and signs.
     pub(crate) fn active(&self) -> Arc<Generation> {
         self.ring().active.clone()
