@@ -145,6 +145,9 @@ pub enum LifecycleError {
     /// Not suspended.
     #[error("this credential is not suspended")]
     NotSuspended,
+    /// Suspended because it is nobody's.
+    #[error("its owner has left the workspace; transfer it to a member first")]
+    OwnerLeft,
     /// Not deleted.
     #[error("this credential is not deleted")]
     NotDeleted,
@@ -399,8 +402,10 @@ impl Credential {
 
     /// Allows uses again.
     pub fn resume(&mut self, now: Timestamp) -> Outcome {
-        if self.lifecycle.suspended.take().is_none() {
-            return Err(LifecycleError::NotSuspended);
+        match &self.lifecycle.suspended {
+            None => return Err(LifecycleError::NotSuspended),
+            Some(done) if done.reason == OWNER_LEFT => return Err(LifecycleError::OwnerLeft),
+            Some(_) => self.lifecycle.suspended = None,
         }
         self.forget_failure();
         self.touch(now);

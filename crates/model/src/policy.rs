@@ -9,8 +9,9 @@ use crate::clock::Timestamp;
 use crate::credential::{CodeAccess, Credential, Scope, Status};
 use crate::destination::{Destination, Outside, Place};
 use crate::error::StepErrorCode;
-use crate::id::{AuditId, MemberId, RunId, WorkflowId, WorkspaceId};
+use crate::id::{AuditId, CredentialId, MemberId, RunId, WorkflowId, WorkspaceId};
 use crate::permission::{Act, Allowed};
+use crate::resolution::{Reach, nearest};
 use crate::saved_workflow::Allowlist;
 use crate::settings::{Expose, Settings};
 use crate::share::{Share, level_of};
@@ -103,7 +104,7 @@ const ROWS: &[(u8, &[&str])] = &[
     (2, &["starter"]),
     (3, &["allowlist", "allowlist_gone"]),
     (4, &["undeclared"]),
-    (5, &["not_found", "not_shared"]),
+    (5, &["not_found", "not_shared", "shadowed"]),
     (6, &["not_adopted"]),
     (7, &["tampered", "expired", "suspended", "reauthorization_required", "replaced", "unreadable"]),
     (10, &["audit"]),
@@ -118,11 +119,51 @@ pub struct Refusal {
     pub reason: &'static str,
 }
 
+/// The refusals in plain words, for people with the right to know.
+const WORDS: &[(&str, &str)] = &[
+    ("foreign", "the workflow's stored rows do not belong together: it must be saved anew"),
+    ("starter", "whoever the run acts for may not run this workflow, or has left the workspace"),
+    ("allowlist", "the workflow has an allowlist, and it does not hold the key"),
+    ("allowlist_gone", "the workflow's allowlist is gone or was written by somebody else than the server"),
+    ("undeclared", "the step does not name the key"),
+    ("not_found", "there is no credential of that key that counts for this workflow"),
+    ("not_shared", "it is personal to a member who has not shared it with the workflow's owner"),
+    ("shadowed", "another credential of the same key is nearer to this workflow and counts instead"),
+    ("not_adopted", "whoever saved the workflow last may not use this credential; whoever may \
+        adopts it by saving the workflow once"),
+    ("tampered", "a credential of that key was written by somebody else than the server"),
+    ("expired", "its date has passed"),
+    ("suspended", "it is suspended: every use is refused until somebody resumes it"),
+    ("reauthorization_required", "it must be connected to its service again"),
+    ("replaced", "another credential has taken its place while the step ran"),
+    ("unreadable", "its value cannot be opened; enter it again"),
+    ("unbound", "it is bound to no host, and this workspace wants every credential bound"),
+    ("host", "it may not go to this host and port"),
+    ("method", "it may not be used with this method"),
+    ("path", "it may not go to this path"),
+    ("place", "it may not stand in this part of a request"),
+    ("destination_blocked", "the server sends no requests to this destination at all"),
+    ("ambiguous_path", "services may read this path in different ways, so no value goes there"),
+];
+
 impl Refusal {
+    /// A destination that no request reaches, whatever a credential's binding says.
+    pub const BLOCKED: Self =
+        Self { code: StepErrorCode::DestinationBlocked, reason: "destination_blocked" };
+    /// A path that cannot be held against a binding.
+    pub const AMBIGUOUS_PATH: Self =
+        Self { code: StepErrorCode::CredentialNotAllowedHere, reason: "ambiguous_path" };
+
     /// The row of SECURITY.md that refuses; whatever is about the destination is row 8.
     pub fn row(&self) -> u8 {
         let named = |(_, reasons): &&(u8, &[&str])| reasons.contains(&self.reason);
         ROWS.iter().find(named).map_or(8, |(row, _)| *row)
+    }
+
+    /// Why, for people with the right to know; never for the step.
+    pub fn in_words(&self) -> &'static str {
+        let said = WORDS.iter().find(|(reason, _)| *reason == self.reason);
+        said.map_or("it may not be used like this", |(_, words)| words)
     }
 }
 
@@ -137,9 +178,30 @@ const fn unusable(reason: &'static str) -> Refusal {
 impl Asked<'_> {
     /// Rows 1 to 6. The scope that is most specific wins, even if its credential is broken.
     pub fn grant(self) -> Result<Grant, Refusal> {
+        let found = self.found()?;
+        self.adopted(found)
+    }
+
+    /// The same rows, asked for one of the candidates: refused also where the workflow would get
+    /// another one.
+    pub fn grant_of(self, wanted: CredentialId) -> Result<Grant, Refusal> {
+        let found = self.found()?;
+        if found.id == wanted {
+            return self.adopted(found);
+        }
+        let wanted = self.candidates.iter().find(|candidate| candidate.id == wanted);
+        Err(missing(match wanted.map(|wanted| (self.reach().rank(wanted), wanted.scope)) {
+            Some((Some(_), _)) => "shadowed",
+            Some((None, Scope::Personal(_))) => "not_shared",
+            _ => "not_found",
+        }))
+    }
+
+    /// Rows 1 to 5.
+    fn found(&self) -> Result<&Credential, Refusal> {
         let context = self.context;
         let Some(allowlist) = self.allowlist else { return Err(unusable("allowlist_gone")) };
-        let found = self.most_specific();
+        let found = nearest(&self.candidates, &self.reach());
         if allowlist.workspace != context.workspace || allowlist.workflow != context.workflow {
             return Err(missing("foreign"));
         }
@@ -160,11 +222,16 @@ impl Asked<'_> {
         if credential.workspace != context.workspace || credential.key != self.key {
             return Err(missing("foreign"));
         }
+        Ok(credential)
+    }
+
+    /// Row 6.
+    fn adopted(&self, credential: &Credential) -> Result<Grant, Refusal> {
         if !self.author.is_some_and(|author| self.may_use(credential, author)) {
             return Err(missing("not_adopted"));
         }
         Ok(Grant {
-            context: context.clone(),
+            context: self.context.clone(),
             credential: Arc::new(credential.clone()),
             require_hosts: self.settings.require_hosts,
             expose: self.settings.expose,
@@ -172,26 +239,8 @@ impl Asked<'_> {
         })
     }
 
-    /// The candidate of the nearest scope; of several that are shared, the oldest.
-    fn most_specific(&self) -> Option<&Credential> {
-        let ranked = self.candidates.iter().filter(|c| c.lifecycle.deleted.is_none());
-        let ranked = ranked.filter_map(|credential| Some((self.rank(credential)?, credential)));
-        let nearest =
-            ranked.min_by_key(|(rank, credential)| (*rank, credential.created_at, credential.id));
-        nearest.map(|(_, credential)| credential)
-    }
-
-    /// How near a candidate is to the workflow; `None` where it does not count there.
-    fn rank(&self, credential: &Credential) -> Option<u8> {
-        match credential.scope {
-            Scope::Workflow(id) => (id == self.context.workflow).then_some(0),
-            Scope::Personal(holder) if self.owner == Some(holder) => Some(1),
-            Scope::Personal(_) => {
-                let shared = level_of(self.shares, credential.id, self.owner?);
-                shared.map(|_| 2)
-            }
-            Scope::Workspace => Some(3),
-        }
+    fn reach(&self) -> Reach<'_> {
+        Reach { workflow: self.context.workflow, owner: self.owner, shares: self.shares }
     }
 
     /// Whether a member may put the credential into a workflow.
@@ -247,8 +296,10 @@ impl Grant {
     /// The same grant, of the version that a step was granted when it began.
     #[must_use]
     pub fn keeping_version(&self, begun: &Self) -> Self {
-        let mut credential = Credential::clone(&self.credential);
-        credential.version = begun.credential.version;
+        let version = begun.credential.version;
+        // With its own plain fields and date; a version that is gone will not open.
+        let gone = || Credential { version, ..Credential::clone(&self.credential) };
+        let credential = self.credential.at_version(version).unwrap_or_else(gone);
         Self { credential: Arc::new(credential), ..self.clone() }
     }
 
@@ -419,5 +470,28 @@ impl<P> Permit<P> {
     /// The audit event that must be durable before anything opens.
     pub fn event(&self) -> &Event {
         &self.event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_row_and_its_words() {
+        let check = |reason: &'static str, row: u8| {
+            let refusal = missing(reason);
+            assert_eq!(refusal.row(), row, "{reason}");
+            assert_ne!(refusal.in_words(), missing("no such reason").in_words(), "{reason}");
+        };
+        for (row, reasons) in ROWS.iter().filter(|(row, _)| *row != 10) {
+            reasons.iter().for_each(|reason| check(reason, *row));
+        }
+        for outside in [Outside::Host, Outside::Method, Outside::Path, Outside::Place] {
+            check(outside.as_str(), 8);
+        }
+        check("unbound", 8);
+        check(Refusal::BLOCKED.reason, 8);
+        check(Refusal::AMBIGUOUS_PATH.reason, 8);
     }
 }

@@ -1,8 +1,12 @@
 //! A workspace's settings: what its owners decide for all of it.
 
 use crate::id::WorkspaceId;
+use crate::json::Fault;
 use crate::tag::{Columns, Granting};
 use serde::{Deserialize, Serialize};
+
+/// The longest time that a setting can name, in days.
+pub const MAX_DAYS: u32 = 3650;
 
 /// Whether values may be handed to code at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -74,6 +78,38 @@ impl Settings {
             ..Self::default()
         }
     }
+
+    /// Every number that is out of its range, by member.
+    pub fn faults(&self) -> Vec<Fault> {
+        let audit_days = self.audit_retention_days;
+        let ranges = [
+            ("/retention_days", Some(self.retention_days), 1, MAX_DAYS),
+            ("/grace_days", Some(self.grace_days), 0, 365),
+            ("/verified_runs", Some(self.verified_runs), 1, 1000),
+            ("/rotation_due_days", Some(self.rotation_due_days), 1, MAX_DAYS),
+            ("/unused_days", Some(self.unused_days), 1, MAX_DAYS),
+            ("/expiry_warning_days", Some(self.expiry_warning_days), 0, 365),
+            ("/audit_retention_days", audit_days, 1, MAX_DAYS),
+        ];
+        let outside = ranges.into_iter().filter(|(_, number, least, most)| {
+            number.is_some_and(|number| !(*least..=*most).contains(&number))
+        });
+        let fault = |(pointer, _, least, most)| {
+            Fault::new(pointer, "invalid_value", format!("must be a number from {least} to {most}"))
+        };
+        outside.map(fault).collect()
+    }
+
+    /// The names of the members that differ, as the audit says them.
+    pub fn changed(&self, after: &Self) -> Vec<String> {
+        let members = |settings: &Self| match serde_json::to_value(settings) {
+            Ok(serde_json::Value::Object(members)) => members,
+            _ => serde_json::Map::new(),
+        };
+        let (before, after) = (members(self), members(after));
+        let differs = |name: &&String| before.get(*name) != after.get(*name);
+        after.keys().filter(differs).cloned().collect()
+    }
 }
 
 /// A workspace's settings as they are stored.
@@ -103,5 +139,43 @@ impl Granting for WorkspaceSettings {
     const TABLE: &'static str = "settings";
     fn columns(&self, out: &mut Columns) {
         out.text(&self.workspace.to_string()).text(&self.document()).number(self.revision);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_ranges() {
+        let check = |change: fn(&mut Settings), expected: &[&str]| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let found = settings.faults();
+            let found: Vec<_> = found.iter().map(|fault| fault.pointer.as_str()).collect();
+            assert_eq!(found, expected, "{settings:?}");
+        };
+        check(|_| {}, &[]);
+        check(|s| s.retention_days = 0, &["/retention_days"]);
+        check(|s| s.retention_days = MAX_DAYS, &[]);
+        check(|s| s.retention_days = MAX_DAYS + 1, &["/retention_days"]);
+        check(|s| s.grace_days = 0, &[]);
+        check(|s| s.grace_days = 366, &["/grace_days"]);
+        check(|s| s.verified_runs = 0, &["/verified_runs"]);
+        check(|s| s.audit_retention_days = Some(0), &["/audit_retention_days"]);
+        check(|s| s.audit_retention_days = None, &[]);
+        check(
+            |s| (s.unused_days, s.rotation_due_days) = (0, 0),
+            &["/rotation_due_days", "/unused_days"],
+        );
+        assert_ne!(Settings::strictest().faults(), [], "it keeps for ever, which nobody can ask for");
+    }
+
+    #[test]
+    fn changes_are_named() {
+        let before = Settings::default();
+        let after = Settings { sharing: false, audit_retention_days: Some(9), ..before.clone() };
+        assert_eq!(before.changed(&before), [""; 0]);
+        assert_eq!(before.changed(&after), ["sharing", "audit_retention_days"]);
     }
 }

@@ -171,6 +171,11 @@ fn obvious(case: &Case) -> Result<CredentialId, &'static str> {
 }
 
 fn real(case: &Case) -> Result<CredentialId, &'static str> {
+    ask(case, None)
+}
+
+/// The real decision, for whichever counts or for one of the candidates.
+fn ask(case: &Case, wanted: Option<CredentialId>) -> Result<CredentialId, &'static str> {
     let context = StepContext {
         workspace: workspace(),
         workflow: workflow(WORKFLOW),
@@ -196,7 +201,11 @@ fn real(case: &Case) -> Result<CredentialId, &'static str> {
         shares: &case.shares,
         settings: &Settings::default(),
     };
-    asked.grant().map(|grant| grant.credential().id).map_err(|refusal| refusal.reason)
+    let granted = match wanted {
+        None => asked.grant(),
+        Some(wanted) => asked.grant_of(wanted),
+    };
+    granted.map(|grant| grant.credential().id).map_err(|refusal| refusal.reason)
 }
 
 proptest! {
@@ -205,5 +214,21 @@ proptest! {
     #[test]
     fn the_most_specific_credential_counts(case in case()) {
         prop_assert_eq!(real(&case), obvious(&case));
+    }
+
+    #[test]
+    fn asking_for_one_credential_agrees_with_what_a_step_gets(case in case()) {
+        let given = real(&case);
+        for candidate in case.candidates.iter().filter(|c| c.lifecycle.deleted.is_none()) {
+            let found = ask(&case, Some(candidate.id));
+            match given {
+                Ok(id) if id == candidate.id => prop_assert_eq!(found, Ok(id)),
+                Err(reason) if reason != "not_adopted" => prop_assert_eq!(found, Err(reason)),
+                _ => {
+                    let passed_over = ["shadowed", "not_shared", "not_found", "not_adopted"];
+                    prop_assert!(found.is_err_and(|reason| passed_over.contains(&reason)));
+                }
+            }
+        }
     }
 }
