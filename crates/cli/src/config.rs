@@ -74,7 +74,7 @@ pub(crate) enum Key {
 pub(crate) enum Audit {
     /// Check every chain and name the first altered, missing, reordered or cut record.
     Verify {
-        /// An exported file to check in the database's place; this installation's keys are needed.
+        /// An exported file to check in the database's place; only the root key is needed.
         file: Option<PathBuf>,
     },
     /// Write every record of every workspace, one JSON object a line.

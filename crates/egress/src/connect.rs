@@ -97,7 +97,7 @@ pub(crate) async fn open(
 }
 
 /// Dials in the resolver's order; the first that connects wins and the others are dropped.
-async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut waiting = addresses.iter();
     let mut dialling = FuturesUnordered::new();
     let mut failure = io::Error::from(io::ErrorKind::NotFound);
@@ -121,7 +121,7 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     }
 }
 
-fn handshake_failure(error: &io::Error) -> Failure {
+pub(crate) fn handshake_failure(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(error) => tls::failure(error),
         None => match network(error) {
@@ -131,7 +131,7 @@ fn handshake_failure(error: &io::Error) -> Failure {
     }
 }
 
-fn network(error: &io::Error) -> Failure {
+pub(crate) fn network(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused,
         io::ErrorKind::HostUnreachable

@@ -16,6 +16,7 @@ mod guard;
 mod pools;
 mod request;
 mod response;
+mod sink;
 mod tls;
 
 pub use allow::{Allow, AllowError};
@@ -25,4 +26,5 @@ pub use draft::Draft;
 pub use error::{Blocked, EgressError, Excess, Failure, Invalid, Phase};
 pub use request::{Filled, Request};
 pub use response::Response;
+pub use sink::{Sink, SinkError, SinkKind, SinkSetupError};
 pub use tls::SetupError;

@@ -1,6 +1,19 @@
 //! The audit trail: what an event says, and the bytes that its chain authenticates.
 
-use crate::actor::Actor;
+mod ascii;
+mod check;
+mod csv;
+mod cut;
+mod line;
+mod syslog;
+
+pub use check::{Checker, Counts, Fault, Kind, Watched};
+pub use csv::{CSV_HEADER, csv_row};
+pub use cut::{AuditCursor, AuditStub};
+pub use line::{End, Header, Line, WrappedKey, write_line, write_stub};
+pub use syslog::{SyslogHost, syslog_message};
+
+use crate::actor::{Actor, ActorKind};
 use crate::clock::Timestamp;
 use crate::id::{AuditId, CredentialId, RunId, StreamId, WorkflowId, WorkspaceId};
 use crate::tag::Columns;
@@ -125,6 +138,10 @@ actions! {
     AuditCut "audit.cut";
     /// A key was replaced: the reason says which.
     KeyRotated "key.rotated";
+    /// The whole database was restored from a backup.
+    ServerRestored "server.restored";
+    /// An older database than the anchor file knows was accepted: the reason says why that was needed.
+    OlderAccepted "audit.older_accepted";
 }
 
 /// Whether what was asked took place.
@@ -208,10 +225,25 @@ impl Event {
         }
     }
 
-    /// The bytes that the chain's MAC covers.
-    pub fn canonical(&self) -> Vec<u8> {
+    /// The event as its chain holds it: people by their ids alone, so that a name can be erased
+    /// without breaking a chain. The server's own and triggers' names stay.
+    #[must_use]
+    pub fn for_chain(mut self) -> Self {
+        if self.actor.kind == ActorKind::Member {
+            self.actor.name.clear();
+        }
+        self
+    }
+
+    /// The bytes that the chain's MAC covers. `credential_number` as in [`Record`]; records of before
+    /// such numbers have none, and the bytes that they always had.
+    pub fn canonical(&self, credential_number: Option<i64>) -> Vec<u8> {
         let mut out = Columns::default();
-        out.text("keyward/audit/v1").text(&self.id.to_string()).text(&self.workspace.to_string());
+        out.text(match credential_number {
+            None => "keyward/audit/v1",
+            Some(_) => "keyward/audit/v2",
+        });
+        out.text(&self.id.to_string()).text(&self.workspace.to_string());
         out.number(self.at.millis()).text(self.actor.kind.as_str()).text(&self.actor.id);
         out.text(&self.actor.name).text(self.action.as_str()).text(self.outcome.as_str());
         out.text(&self.reason);
@@ -220,6 +252,9 @@ impl Event {
         out.optional(self.workflow.map(|id| id.to_string()).as_deref());
         out.optional(self.run.map(|id| id.to_string()).as_deref());
         out.optional(self.step.as_deref()).optional(self.destination.as_deref());
+        if let Some(number) = credential_number {
+            out.number(number);
+        }
         out.finish().to_vec()
     }
 }
@@ -233,11 +268,21 @@ pub struct Record {
     pub stream: StreamId,
     /// The place in it, from 1.
     pub number: i64,
+    /// Where the event names a credential: its place among that credential's records of this chain,
+    /// from 1, so that a list of them alone shows a gap. `None` in records of before such numbers.
+    pub credential_number: Option<i64>,
     /// For the first record of a chain: the MAC of the workspace's newest record at that time, or
     /// empty for the very first; otherwise `None` (the record before it in the chain).
     pub opened_after: Option<Vec<u8>>,
     /// The MAC.
     pub mac: [u8; 32],
+}
+
+impl Record {
+    /// The bytes that the MAC covers, beside the MAC before it and the number.
+    pub fn canonical(&self) -> Vec<u8> {
+        self.event.canonical(self.credential_number)
+    }
 }
 
 /// The newest record of a chain, as the anchor file keeps it.

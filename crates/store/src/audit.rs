@@ -1,5 +1,8 @@
 //! The audit trail: records as they are chained, the filtered list, and the chains for verifying.
 
+pub(crate) mod cuts;
+pub(crate) mod sinks;
+
 use crate::dialect::statements;
 use crate::error::StoreError;
 use crate::page::{Page, Paged, Select};
@@ -9,27 +12,44 @@ use crate::value::{Cells, Row, values};
 use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::audit::{Action, Event, Outcome, Record};
 use keyward_model::clock::Timestamp;
-use keyward_model::id::{AuditId, CredentialId, Identifier, RunId, StreamId, WorkspaceId};
+use keyward_model::id::{
+    AuditId, CredentialId, Identifier, RunId, StreamId, WorkflowId, WorkspaceId,
+};
 
 macro_rules! columns {
     () => {
         "workspace_id, id, at, actor_kind, actor_id, actor_name, action, outcome, reason,
         credential_id, key, workflow_id, run_id, step, destination, stream_id, number,
-        opened_after, mac"
+        credential_number, opened_after, mac"
     };
 }
+
+/// The workspace's streams, each found by one look at the index, however long the trail is.
+macro_rules! streams {
+    () => {
+        "WITH RECURSIVE s (stream_id) AS (
+            SELECT min(stream_id) FROM audit WHERE workspace_id = $1
+            UNION ALL
+            SELECT (SELECT min(a.stream_id) FROM audit a
+                WHERE a.workspace_id = $1 AND a.stream_id > s.stream_id)
+            FROM s WHERE s.stream_id IS NOT NULL
+        )"
+    };
+}
+pub(crate) use streams;
 
 const LIST: &str = concat!("SELECT ", columns!(), " FROM audit ");
 
 statements! {
     INSERT = concat!("INSERT INTO audit (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)");
+        $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)");
     NEWEST = "SELECT mac FROM audit WHERE workspace_id = $1 ORDER BY id DESC LIMIT 1";
     RECORD = concat!("SELECT ", columns!(), " FROM audit
         WHERE workspace_id = $1 AND stream_id = $2 AND number = $3");
     RECORDS = concat!("SELECT ", columns!(), " FROM audit
         WHERE workspace_id = $1 AND stream_id = $2 AND number > $3 ORDER BY number LIMIT $4");
-    STREAMS = "SELECT DISTINCT stream_id FROM audit WHERE workspace_id = $1 ORDER BY stream_id";
+    STREAMS = concat!(streams!(), " SELECT stream_id FROM s WHERE stream_id IS NOT NULL
+        ORDER BY stream_id");
 }
 
 /// Which events are wanted; what is `None` does not matter.
@@ -47,8 +67,12 @@ pub struct AuditFilter {
     pub outcome: Option<Outcome>,
     /// Of one run.
     pub run: Option<RunId>,
+    /// Of one workflow.
+    pub workflow: Option<WorkflowId>,
     /// From this time on.
     pub since: Option<Timestamp>,
+    /// Up to this time, itself included.
+    pub until: Option<Timestamp>,
 }
 
 /// Writes a record; only the chains do.
@@ -73,6 +97,7 @@ pub(crate) fn insert(session: &mut Session<'_>, record: &Record) -> Result<(), S
         e.destination.as_deref(),
         record.stream,
         record.number,
+        record.credential_number,
         record.opened_after.as_deref(),
         &record.mac,
     ];
@@ -109,19 +134,31 @@ fn record(row: Row) -> Result<Record, StoreError> {
         destination: cells.optional_text()?,
     };
     let (stream, number) = (cells.parsed()?, cells.number()?);
-    Ok(Record { event, stream, number, opened_after: cells.optional_bytes()?, mac: cells.tag()? })
+    let credential_number = cells.optional_number()?;
+    let (opened_after, mac) = (cells.optional_bytes()?, cells.tag()?);
+    Ok(Record { event, stream, number, credential_number, opened_after, mac })
 }
 
-/// No event from `since` on has a smaller id: ids begin with the millisecond of their making
-/// (UUIDv7), here with a minute to spare. Spares a short list the reading of all that is older.
-fn earliest_id(since: Timestamp) -> AuditId {
-    let millis = u64::try_from(since.plus_millis(-60_000).millis()).unwrap_or(0);
+/// The least id of a millisecond: ids begin with the one of their making (UUIDv7). Spares a short
+/// list the reading of all that is older or newer; a minute more is for clocks that differ.
+fn first_id(at: Timestamp) -> AuditId {
+    let millis = u64::try_from(at.millis()).unwrap_or(0);
     let mut bytes = [0; 16];
     bytes
         .iter_mut()
         .zip(millis.to_be_bytes().into_iter().skip(2))
         .for_each(|(to, byte)| *to = byte);
     AuditId::from_bytes(bytes)
+}
+
+/// No event from `since` on has a smaller id.
+fn earliest_id(since: Timestamp) -> AuditId {
+    first_id(since.plus_millis(-60_000))
+}
+
+/// No event up to `until` has this id or a greater one.
+fn latest_id(until: Timestamp) -> AuditId {
+    first_id(until.plus_millis(60_001))
 }
 
 impl AuditFilter {
@@ -133,9 +170,17 @@ impl AuditFilter {
         select.filter(" AND key = ?", self.key.as_deref());
         select.filter(" AND actor_id = ?", self.actor.as_deref());
         select.filter(" AND action = ?", self.action.map(Action::as_str));
-        select.filter(" AND outcome = ?", self.outcome.map(Outcome::as_str));
+        // Written out, so that the index of refused events serves.
+        match self.outcome {
+            Some(Outcome::Allowed) => drop(select.add(" AND outcome = 'allowed'", [])),
+            Some(Outcome::Refused) => drop(select.add(" AND outcome = 'refused'", [])),
+            None => {}
+        }
         select.filter(" AND run_id = ?", self.run);
+        select.filter(" AND workflow_id = ?", self.workflow);
         select.filter(" AND at >= ?", self.since);
+        select.filter(" AND at <= ?", self.until);
+        select.filter(" AND id < ?", self.until.map(latest_id));
         select.filter(" AND id >= ?", self.since.map(earliest_id));
         select.add(" ORDER BY id DESC LIMIT ?", [page.probe().into()]);
         Ok(select)
@@ -200,6 +245,7 @@ mod tests {
             let real = AuditId::from_bytes(uuid::Uuid::new_v7(stamp).into_bytes());
             assert!(earliest_id(at) <= real, "{millis}");
             assert!(earliest_id(at.plus_millis(121_000)) > real, "{millis}");
+            assert!(latest_id(at) > real, "{millis}");
         }
     }
 }

@@ -7,8 +7,9 @@ use crate::audit;
 use crate::error::StoreError;
 use crate::session::Session;
 use keyward_model::audit::{Event, Head, Record};
-use keyward_model::id::{AuditId, Identifier, StreamId, WorkspaceId};
+use keyward_model::id::{AuditId, CredentialId, Identifier, StreamId, WorkspaceId};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Authenticates one audit record: HMAC-SHA-256 under the workspace's audit key over the previous
@@ -51,14 +52,29 @@ pub(crate) type Committed = Vec<AuditId>;
 /// The chains of one connection.
 pub(crate) struct Chains {
     shared: Arc<Shared>,
-    heads: HashMap<WorkspaceId, Head>,
-    /// What this transaction has moved, newest last: the head as it was before.
-    moved: Vec<(WorkspaceId, Option<Head>)>,
+    chains: HashMap<WorkspaceId, Chain>,
+    /// What this transaction has moved, newest last.
+    moved: Vec<Moved>,
+}
+
+/// One workspace's chain.
+struct Chain {
+    head: Head,
+    /// How many records of this chain name each credential.
+    credentials: HashMap<CredentialId, i64>,
+}
+
+/// One record's way back.
+struct Moved {
+    workspace: WorkspaceId,
+    /// The head as it was before.
+    before: Option<Head>,
+    credential: Option<CredentialId>,
 }
 
 impl Chains {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, heads: HashMap::new(), moved: Vec::new() }
+        Self { shared, chains: HashMap::new(), moved: Vec::new() }
     }
 
     /// A place in the transaction to roll back to.
@@ -66,13 +82,19 @@ impl Chains {
         self.moved.len()
     }
 
-    /// Takes the heads back to a mark.
+    /// Takes the chains back to a mark.
     pub(crate) fn roll_back(&mut self, mark: usize) {
-        for (workspace, before) in self.moved.split_off(mark).into_iter().rev() {
-            match before {
-                Some(head) => self.heads.insert(workspace, head),
-                None => self.heads.remove(&workspace),
+        for Moved { workspace, before, credential } in self.moved.split_off(mark).into_iter().rev()
+        {
+            let Some(head) = before else {
+                self.chains.remove(&workspace);
+                continue;
             };
+            let Some(chain) = self.chains.get_mut(&workspace) else { continue };
+            chain.head = head;
+            if let Some(count) = credential.and_then(|id| chain.credentials.get_mut(&id)) {
+                *count -= 1;
+            }
         }
     }
 
@@ -82,17 +104,17 @@ impl Chains {
             return;
         }
         let mut heads = self.shared.heads.lock().unwrap_or_else(PoisonError::into_inner);
-        for (workspace, _) in self.moved.drain(..) {
-            if let Some(head) = self.heads.get(&workspace) {
-                heads.insert((workspace, head.stream), head.clone());
+        for moved in self.moved.drain(..) {
+            if let Some(Chain { head, .. }) = self.chains.get(&moved.workspace) {
+                heads.insert((moved.workspace, head.stream), head.clone());
             }
         }
     }
 
     /// Whether the transaction is durable is unknown: its chains are left as they are, for ever.
     pub(crate) fn abandon(&mut self) {
-        for (workspace, _) in self.moved.drain(..) {
-            self.heads.remove(&workspace);
+        for moved in self.moved.drain(..) {
+            self.chains.remove(&moved.workspace);
         }
     }
 
@@ -104,32 +126,58 @@ impl Chains {
     ) -> Result<Committed, StoreError> {
         let mut ids = Vec::with_capacity(events.len());
         for event in events {
-            let workspace = event.workspace;
+            let event = event.for_chain();
+            let (workspace, credential) = (event.workspace, event.credential);
             ids.push(event.id);
-            let record = match self.heads.get(&workspace) {
-                Some(head) => self.next(head, event)?,
+            let record = match self.chains.get(&workspace) {
+                Some(chain) => self.next(chain, event)?,
                 None => self.first(audit::newest_mac(session, workspace)?, event)?,
             };
             audit::insert(session, &record)?;
-            let Record { stream, number, mac, .. } = record;
-            let before = self.heads.insert(workspace, Head { workspace, stream, number, mac });
-            self.moved.push((workspace, before));
+            let before = self.advance(&record);
+            self.moved.push(Moved { workspace, before, credential });
         }
         Ok(ids)
     }
 
-    fn first(&self, newest: Option<Vec<u8>>, event: Event) -> Result<Record, StoreError> {
-        let opened_after = newest.unwrap_or_default();
-        let link = Link { previous: &opened_after, number: 1, event: &event.canonical() };
-        let mac = self.shared.mac(&event.workspace, &link)?;
-        let stream = StreamId::from_bytes(uuid::Uuid::now_v7().into_bytes());
-        Ok(Record { event, stream, number: 1, opened_after: Some(opened_after), mac })
+    /// Moves the chain to its new head; gives the one before.
+    fn advance(&mut self, record: &Record) -> Option<Head> {
+        let (workspace, stream) = (record.event.workspace, record.stream);
+        let head = Head { workspace, stream, number: record.number, mac: record.mac };
+        let mut before = None;
+        let chain = match self.chains.entry(workspace) {
+            Entry::Occupied(chain) => {
+                let chain = chain.into_mut();
+                before = Some(std::mem::replace(&mut chain.head, head));
+                chain
+            }
+            Entry::Vacant(place) => place.insert(Chain { head, credentials: HashMap::new() }),
+        };
+        if let (Some(id), Some(number)) = (record.event.credential, record.credential_number) {
+            chain.credentials.insert(id, number);
+        }
+        before
     }
 
-    fn next(&self, head: &Head, event: Event) -> Result<Record, StoreError> {
-        let number = head.number.saturating_add(1);
-        let link = Link { previous: &head.mac, number, event: &event.canonical() };
+    fn first(&self, newest: Option<Vec<u8>>, event: Event) -> Result<Record, StoreError> {
+        let opened_after = newest.unwrap_or_default();
+        let credential_number = event.credential.map(|_| 1);
+        let bytes = event.canonical(credential_number);
+        let link = Link { previous: &opened_after, number: 1, event: &bytes };
         let mac = self.shared.mac(&event.workspace, &link)?;
-        Ok(Record { event, stream: head.stream, number, opened_after: None, mac })
+        let stream = StreamId::from_bytes(uuid::Uuid::now_v7().into_bytes());
+        let opened_after = Some(opened_after);
+        Ok(Record { event, stream, number: 1, credential_number, opened_after, mac })
+    }
+
+    fn next(&self, chain: &Chain, event: Event) -> Result<Record, StoreError> {
+        let Head { stream, number, mac: previous, .. } = &chain.head;
+        let number = number.saturating_add(1);
+        let count = |id| chain.credentials.get(&id).copied().unwrap_or_default();
+        let credential_number = event.credential.map(|id| count(id).saturating_add(1));
+        let bytes = event.canonical(credential_number);
+        let mac = self.shared.mac(&event.workspace, &Link { previous, number, event: &bytes })?;
+        let (stream, opened_after) = (*stream, None);
+        Ok(Record { event, stream, number, credential_number, opened_after, mac })
     }
 }

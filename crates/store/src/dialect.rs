@@ -75,6 +75,8 @@ mod tests {
             idempotency::ALL,
             members::ALL,
             meta::ALL,
+            audit::cuts::ALL,
+            audit::sinks::ALL,
             nodes::ALL,
             runs::ALL,
             settings::ALL,

@@ -105,6 +105,10 @@ conformance! {
         a_rolled_back_event_leaves_no_gap
         the_list_is_filtered
         a_run_and_its_first_use_are_one_commit
+        people_are_recorded_by_their_ids
+        a_credentials_records_are_numbered
+        beginnings_are_cut_and_leave_a_stub
+        sinks_have_a_cursor_and_one_feeder
     }
     concurrency {
         many_tasks_write_at_once

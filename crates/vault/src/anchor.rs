@@ -16,7 +16,7 @@ use std::sync::Mutex;
 pub enum AnchorError {
     /// The database lacks records that were written before.
     #[error(
-        "rollback_detected: the database is older than {path} says; audit record {number} of workspace {workspace} is missing or differs. Restore the newest database, or remove the anchor file to accept the older one"
+        "rollback_detected: the database is older than {path} says; audit record {number} of workspace {workspace} is missing or differs. Bring the newest database back, or accept this one: `keyward restore --accept-older`"
     )]
     Rollback {
         /// The anchor file.
@@ -27,7 +27,7 @@ pub enum AnchorError {
         number: i64,
     },
     /// The file's MAC does not fit.
-    #[error("rollback_detected: {0} was not written by this server, or was altered")]
+    #[error("rollback_detected: {0} was not written by this server, or was altered. Bring the right file back, or accept the database without it: `keyward restore --accept-older`")]
     Altered(PathBuf),
     /// The file system said no.
     #[error("the anchor file {path}: {source}")]
@@ -68,12 +68,8 @@ impl Anchor {
     pub async fn check(path: &Path, vault: Vault) -> Result<Self, AnchorError> {
         let entries = read(path, &vault)?;
         for entry in &entries {
-            let Entry { workspace, stream, number, mac } = entry.clone();
-            let read = vault.store().read(move |tx| tx.audit_record(workspace, stream, number));
-            let record = read.await.map_err(VaultError::from)?;
-            let same =
-                record.is_some_and(|record| data_encoding::HEXLOWER.encode(&record.mac) == mac);
-            if !same {
+            let (workspace, number) = (entry.workspace, entry.number);
+            if !is_there(&vault, entry).await? {
                 return Err(AnchorError::Rollback { path: path.into(), workspace, number });
             }
         }
@@ -111,6 +107,26 @@ impl Anchor {
         file.sync_all()?;
         fs::rename(&next, &self.path)
     }
+}
+
+/// Whether the database holds the record, or the server's own stub says that retention has cut it.
+async fn is_there(vault: &Vault, entry: &Entry) -> Result<bool, VaultError> {
+    let Entry { workspace, stream, number, mac } = entry.clone();
+    let read = vault.store().read(move |tx| {
+        Ok((tx.audit_record(workspace, stream, number)?, tx.audit_stub(workspace, stream)?))
+    });
+    let (record, stub) = match read.await {
+        Ok(found) => found,
+        // What cannot be read is not what was written.
+        Err(keyward_store::StoreError::Corrupt { .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(record) = record {
+        return Ok(data_encoding::HEXLOWER.encode(&record.mac) == mac);
+    }
+    let Some(stub) = stub else { return Ok(false) };
+    let keys = vault.audit_keys(&[workspace]).await?;
+    Ok(keys.verify(workspace, stub).is_ok_and(|stub| stub.number >= number))
 }
 
 fn read(path: &Path, vault: &Vault) -> Result<Vec<Entry>, AnchorError> {

@@ -1,8 +1,11 @@
 //! The vault: unlocked keys, signed rows, tokens, and the entry to runs.
 
-use crate::bytes::{random, sha256};
-use crate::keys::{ServerKeys, WorkspaceKeys};
-use crate::root::{RootKey, RootKeyError};
+use crate::bytes::sha256;
+use crate::gate::AuditGate;
+use crate::keyring::Keyring;
+use crate::keys::ServerKeys;
+use crate::ring::WorkspaceKeys;
+use crate::root::RootKeyError;
 use crate::token::{NewToken, TokenKind};
 use keyward_egress::Client;
 use keyward_model::clock::{Clock, Timestamp};
@@ -52,6 +55,7 @@ struct Inner {
     clock: Clock,
     server: ServerKeys,
     fingerprint: String,
+    audit_gate: AuditGate,
     workspaces: RwLock<HashMap<WorkspaceId, Arc<WorkspaceKeys>>>,
     needles: Mutex<HashMap<NeedleKey, CachedNeedles>>,
 }
@@ -77,6 +81,7 @@ impl Vault {
         let (root, instance) = match (sealed_by, found) {
             (Some((instance, expected)), found) => {
                 (expect_root(root_key_file, expected, found)?, instance)
+            audit_gate: AuditGate::default(),
             }
             (None, Some(root)) => (root, random()?),
             (None, None) => (RootKey::create(root_key_file)?, random()?),
@@ -109,6 +114,11 @@ impl Vault {
     /// The store beneath.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// What audit sinks say to releasing values.
+    pub fn audit_gate(&self) -> &AuditGate {
+        &self.0.audit_gate
     }
 
     /// The clock.

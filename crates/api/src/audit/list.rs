@@ -1,6 +1,6 @@
 //! `GET /api/v1/workspaces/{workspace}/audit`
 
-use super::{AuditView, view};
+use super::{AuditView, views};
 use crate::auth::InWorkspace;
 use crate::list::{ListOf, Query};
 use crate::operation::{Access, Operation};
@@ -32,7 +32,9 @@ pub(crate) fn operation() -> Operation {
         ("action", "such as credential.used"),
         ("outcome", "allowed or refused"),
         ("run", "a run's id"),
+        ("workflow", "a workflow's id"),
         ("since", "RFC 3339 time"),
+        ("until", "RFC 3339 time, itself included"),
         ("limit", "1 to 200, default 50"),
         ("cursor", "`next_cursor` of the page before"),
     ])
@@ -50,10 +52,11 @@ async fn handle(
     query.done()?;
     let workspace = scope.id();
     let paged = api.store().read(move |tx| tx.audit(workspace, &filter, &page)).await?;
-    Ok(Json(ListOf::of(paged, |record| view(&record))))
+    Ok(Json(views(&api, workspace, paged).await?))
 }
 
-fn filter(query: &mut Query) -> AuditFilter {
+/// The filters of the trail, for the list and the export.
+pub(super) fn filter(query: &mut Query) -> AuditFilter {
     AuditFilter {
         credential: query
             .read("credential", "a credential's id", |id| CredentialId::parse(id).ok()),
@@ -62,7 +65,9 @@ fn filter(query: &mut Query) -> AuditFilter {
         action: query.read("action", "an audit action, such as credential.used", Action::parse),
         outcome: query.read("outcome", "allowed or refused", Outcome::parse),
         run: query.read("run", "a run's id", |id| RunId::parse(id).ok()),
+        workflow: query.read("workflow", "a workflow's id", |id| WorkflowId::parse(id).ok()),
         since: query.read("since", "an RFC 3339 time", Timestamp::parse),
+        until: query.read("until", "an RFC 3339 time", Timestamp::parse),
     }
 }
 
@@ -102,7 +107,7 @@ mod tests {
         check(&format!("actor={member}&outcome=refused&key=A.b-c_1"), 0).await;
         check("actor=system&action=credential.used&since=2026-01-01T00:00:00Z", 0).await;
         check("credential=cred_1", 1).await;
-        check("run=x&actor=x", 2).await;
+        check("run=x&actor=x&workflow=x&until=x", 4).await;
         check("key=&action=created&outcome=no&since=today", 4).await;
         check("key=1abc", 1).await;
         check("key=a%20b", 1).await;

@@ -2,8 +2,9 @@
 
 use anyhow::Context as _;
 use data_encoding::HEXLOWER;
-use keyward_model::audit::{Head, Record};
+use keyward_model::audit::{AuditStub, Head, Record};
 use keyward_model::id::{StreamId, WorkspaceId};
+use keyward_model::tag::Tagged;
 use keyward_store::{Page, StoreError};
 use keyward_vault::Vault;
 use serde::Deserialize;
@@ -15,27 +16,48 @@ const WORKSPACES: u32 = 200;
 /// Every chain of every workspace.
 pub(crate) struct Trail<'a> {
     vault: &'a Vault,
+    workspaces: Vec<WorkspaceId>,
     streams: Vec<(WorkspaceId, StreamId)>,
+    stubs: Vec<Tagged<AuditStub>>,
 }
 
 impl<'a> Trail<'a> {
     /// Finds the chains: those that are there now, oldest workspace and chain first.
     pub(crate) async fn open(vault: &'a Vault) -> anyhow::Result<Self> {
-        let mut streams = Vec::new();
+        let (mut workspaces, mut streams, mut stubs) = (Vec::new(), Vec::new(), Vec::new());
         let mut after = None;
         loop {
             let page = Page { limit: WORKSPACES, after };
             let found = vault.store().read(move |tx| tx.workspaces(&page)).await?;
             for workspace in found.items {
                 let id = workspace.id;
-                let chains = vault.store().read(move |tx| tx.audit_streams(id)).await?;
+                workspaces.push(id);
+                let read =
+                    vault.store().read(move |tx| Ok((tx.audit_streams(id)?, tx.audit_stubs(id)?)));
+                let (chains, cut) = read.await?;
                 streams.extend(chains.into_iter().map(|stream| (id, stream)));
+                stubs.extend(cut);
             }
             after = found.next;
             if after.is_none() {
-                return Ok(Self { vault, streams });
+                return Ok(Self { vault, workspaces, streams, stubs });
             }
         }
+    }
+
+    /// Every workspace, also those without records.
+    pub(crate) fn workspaces(&self) -> Vec<WorkspaceId> {
+        self.workspaces.clone()
+    }
+
+    /// What retention has left of cut chains; the tags are yet to be checked.
+    pub(crate) fn stubs(&self) -> &[Tagged<AuditStub>] {
+        &self.stubs
+    }
+
+    /// How far each chain was cut, to see whether that has changed.
+    pub(crate) fn stubs_seen(&self) -> Vec<AuditStub> {
+        self.stubs.iter().map(|stub| stub.parts().0.clone()).collect()
     }
 
     pub(crate) fn streams(&self) -> &[(WorkspaceId, StreamId)] {
