@@ -1,11 +1,14 @@
 //! The commands, one file each.
 
 mod audit;
+mod backup;
 mod doctor;
 mod example;
 mod init;
 mod key;
+mod record;
 pub(crate) mod remote;
+mod restore;
 mod serve;
 mod setup_link;
 
@@ -34,6 +37,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::SetupLink => setup_link::run(&config).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Key(config::Key::Status) => key::status(&config).await,
+            Command::Backup(backup) => backup::run(&config, &backup).await,
+            Command::Restore(restore) => restore::run(&config, restore).await,
             Command::Audit(command) => audit::run(&config, command).await,
             Command::Remote(remote) => remote::run(remote, &config).await,
             Command::Version | Command::Openapi => Ok(()),

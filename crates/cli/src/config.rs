@@ -27,6 +27,10 @@ pub(crate) enum Command {
     SetupLink,
     /// Say what is wrong with this installation, and what to do.
     Doctor,
+    /// Write the whole database, as of one moment, into a file that only the root key opens.
+    Backup(Backup),
+    /// Bring a backup into an empty data directory in which the root key is in place.
+    Restore(Restore),
     /// The root key.
     #[command(subcommand)]
     Key(Key),
@@ -62,6 +66,25 @@ pub(crate) struct Init {
     /// Where to write an API token of the owner's (mode 0600, one line).
     #[arg(long)]
     pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Backup {
+    /// The file to write.
+    pub(crate) file: PathBuf,
+    /// Replace a file that is there already.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// The backup.
+    #[arg(required_unless_present = "accept_older")]
+    pub(crate) file: Option<PathBuf>,
+    /// Accept the database as it is, although it lacks records that the anchor file names.
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) accept_older: bool,
 }
 
 #[derive(Subcommand)]

@@ -61,13 +61,17 @@ pub(crate) fn lock(config: &Config) -> anyhow::Result<Lock> {
     }
 }
 
-/// Opens the database.
-pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let target = match &config.database_url {
+/// Where the database lies.
+pub(crate) fn target(config: &Config) -> Target {
+    match &config.database_url {
         Some(url) => Target::Postgres(url.clone()),
         None => Target::Sqlite(database_directory(config).join("keyward.sqlite")),
-    };
-    Store::open(&target).context("opening the database")
+    }
+}
+
+/// Opens the database.
+pub(crate) fn open_store(config: &Config) -> anyhow::Result<Store> {
+    Store::open(&target(config)).context("opening the database")
 }
 
 /// The guarded client for everything that leaves; `listening` is this server's own address.

@@ -1,6 +1,7 @@
 //! `keyward doctor`: what is wrong with this installation, and what to do about it. Changes nothing
 //! but that a database of an older release is brought up to date.
 
+mod backup;
 mod files;
 
 use crate::config::Config;
@@ -120,6 +121,7 @@ async fn database_findings(config: &Config) -> Vec<Finding> {
         Ok(()) => vec![
             Finding::fine("database", "it answers, and its schema is this release's"),
             fingerprint(config, &store).await,
+            backup::newest(&store, now).await,
             clock(now, newest_record(&store).await),
         ],
         Err(error) => {
