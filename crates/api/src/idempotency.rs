@@ -17,12 +17,13 @@ use http_body_util::BodyExt as _;
 use keyward_model::credential::Sealed;
 use keyward_model::id::WorkspaceId;
 use keyward_store::{Reply, StoreError};
-use keyward_vault::{Vault, VaultError};
+use keyward_vault::{ReplyOwner, Vault, VaultError};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_KEY: usize = 255;
+const SESSIONS: &str = "/api/v1/sessions";
 /// The status under which a key is taken while its request is worked on.
 const WORKING: i64 = 0;
 /// How long answers are kept.
@@ -46,7 +47,9 @@ pub(crate) async fn keep(State(api): State<Api>, request: Request, next: Next) -
 }
 
 async fn once(api: Api, request: Request, next: Next) -> Result<Response, Problem> {
-    if request.method() != Method::POST || !request.uri().path().starts_with("/api/v1/") {
+    let path = request.uri().path();
+    // A session's answer carries its cookie, which is kept nowhere.
+    if request.method() != Method::POST || !path.starts_with("/api/v1/") || path == SESSIONS {
         return Ok(next.run(request).await);
     }
     let Some(key) = key(request.headers())? else { return Ok(next.run(request).await) };
@@ -94,10 +97,11 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 struct Slot {
     vault: Vault,
     workspace: WorkspaceId,
-    /// The token, not its maker: another token may be allowed less.
+    /// The token or session, not its maker: another token may be allowed less.
     caller: String,
     key_hash: [u8; 32],
-    request_digest: [u8; 32],
+    /// The first is the one to store; the others are of older key generations.
+    request_digests: Vec<[u8; 32]>,
 }
 
 impl Slot {
@@ -111,18 +115,18 @@ impl Slot {
         let workspace = signed_in.member.workspace;
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let kind = parts.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-        let key_hash = vault.request_digest(workspace, &[b"key", key]).await?;
+        let key_hash = vault.request_name(workspace, &[b"key", key]).await?;
         let request = [b"request", target.as_bytes(), kind, body];
-        let request_digest = vault.request_digest(workspace, &request).await?;
-        let caller = signed_in.token.id.to_string();
-        Ok(Self { vault, workspace, caller, key_hash, request_digest })
+        let request_digests = vault.request_digests(workspace, &request).await?;
+        let caller = signed_in.with.id();
+        Ok(Self { vault, workspace, caller, key_hash, request_digests })
     }
 
     /// Takes the key; false where somebody did before.
     async fn take(&self) -> Result<bool, Problem> {
         let slot = self.clone();
         let reply = Reply {
-            request_digest: self.request_digest.to_vec(),
+            request_digest: self.request_digest().to_vec(),
             status: WORKING,
             body: Vec::new(),
             created_at: self.vault.now(),
@@ -145,14 +149,14 @@ impl Slot {
             .store()
             .read(move |tx| tx.idempotent_reply(slot.workspace, &slot.caller, &slot.key_hash));
         let kept = kept.await?.ok_or_else(working)?;
-        if kept.request_digest != self.request_digest {
+        if !self.request_digests.iter().any(|digest| kept.request_digest == digest) {
             let detail = "another request was sent under this `Idempotency-Key`; use a new key";
             return Err(Problem::new("conflict", detail));
         }
         let status = u16::try_from(kept.status).ok().and_then(|s| StatusCode::from_u16(s).ok());
         let status = status.ok_or_else(working)?;
         let sealed = Sealed::from_bytes(kept.body);
-        let owner = self.owner(kept.status);
+        let owner = self.owner(&kept.request_digest, kept.status);
         let body = self.vault.open_reply(self.workspace, &owner, &sealed).await?;
         let mut response = answer(status, Bytes::from(body));
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
@@ -173,7 +177,10 @@ impl Slot {
         let body = body.collect().await.map(|body| body.to_bytes());
         let body = body.map_err(|_| Problem::new("internal", "the answer broke off"))?;
         let status = i64::from(parts.status.as_u16());
-        let sealed = self.vault.seal_reply(self.workspace, &self.owner(status), &body).await?;
+        let sealed = self
+            .vault
+            .seal_reply(self.workspace, &self.owner(self.request_digest(), status), &body)
+            .await?;
         let settled = self.vault.store().record(move |tx| {
             let (workspace, caller, key) = (slot.workspace, &slot.caller, &slot.key_hash);
             tx.settle_idempotent_reply(workspace, caller, key, status, sealed.as_bytes())
@@ -182,10 +189,12 @@ impl Slot {
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
-    /// What a kept answer is bound to: who asked what, and how it ended.
-    fn owner(&self, status: i64) -> Vec<u8> {
-        let parts = [&self.key_hash[..], &self.request_digest, &status.to_be_bytes()];
-        [&parts.concat(), self.caller.as_bytes()].concat()
+    fn request_digest(&self) -> &[u8] {
+        self.request_digests.first().map_or(&[], |digest| &digest[..])
+    }
+
+    fn owner<'a>(&'a self, request_digest: &'a [u8], status: i64) -> ReplyOwner<'a> {
+        ReplyOwner { caller: &self.caller, key_hash: &self.key_hash, request_digest, status }
     }
 }
 
@@ -213,12 +222,12 @@ fn answer(status: StatusCode, body: Bytes) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Presented;
+    use crate::auth::{By, Presented};
     use crate::scopes::Scopes;
     use crate::testing::{self, Time};
     use keyward_model::actor::Role;
     use keyward_model::id::{Identifier as _, TokenId};
-    use keyward_model::tenant::Member;
+    use keyward_model::tenant::{Member, MemberKind};
 
     fn check(values: &[&[u8]], expected: Result<Option<&str>, ()>) {
         let mut headers = HeaderMap::new();
@@ -258,17 +267,19 @@ mod tests {
         let member = Member {
             workspace,
             id: vault.fresh(),
+            kind: MemberKind::Person,
+            account: Some(vault.fresh()),
             email: "a@b.c".into(),
             name: "a".into(),
             role: Role::Owner,
-            password_hash: String::new(),
             created_at: vault.now(),
+            left_at: None,
         };
         let id = TokenId::from_bytes([caller; 16]);
-        let token = Presented { id, scopes: Scopes::All, expires_at: None };
+        let with = Presented { by: By::Token(id), scopes: Scopes::All, expires_at: None };
         let request = http::Request::post("/api/v1/workspaces").body(()).expect("a request");
         let body = Bytes::from(body.to_owned());
-        let signed_in = SignedIn { member, token };
+        let signed_in = SignedIn { member, with };
         let parts = request.into_parts().0;
         Slot::of(vault.clone(), &signed_in, key.as_bytes(), &parts, &body).await.expect("a slot")
     }

@@ -1,12 +1,17 @@
 //! HTTP in: parse, authorise, one call, present. One file per operation; this listing is the API.
 
+mod account;
 mod audit;
 mod auth;
 mod body;
+mod cookie;
 mod credentials;
+mod guard;
 mod hooks;
 mod idempotency;
+mod invitations;
 mod list;
+mod members;
 mod metrics;
 mod names;
 mod openapi;
@@ -16,6 +21,7 @@ mod problem;
 mod router;
 mod runs;
 mod scopes;
+mod sessions;
 mod setup;
 #[cfg(test)]
 mod testing;
@@ -23,6 +29,7 @@ mod tokens;
 mod workflows;
 mod workspaces;
 
+pub use guard::forget_old_sessions;
 pub use idempotency::forget_old_replies;
 pub use metrics::metrics_router;
 pub use openapi::document as openapi_document;

@@ -1,6 +1,7 @@
 //! Names and addresses that people give: what may stand in them.
 
 use keyward_model::json::Fault;
+use keyward_model::people::MIN_PASSWORD;
 
 /// The most characters of a name that people read.
 const MAX_NAME: usize = 100;
@@ -16,6 +17,15 @@ pub(crate) fn name(pointer: &str, text: &str) -> Result<String, Fault> {
         return Err(Fault::new(pointer, "invalid_value", detail));
     }
     Ok(text.to_owned())
+}
+
+/// Fails where a new password of so many bytes is too short.
+pub(crate) fn password(pointer: &str, length: usize) -> Result<(), Fault> {
+    if length < MIN_PASSWORD {
+        let detail = format!("needs at least {MIN_PASSWORD} characters");
+        return Err(Fault::new(pointer, "invalid_value", detail));
+    }
+    Ok(())
 }
 
 /// An e-mail address in lower case; whether mail arrives there only mail can tell.

@@ -16,12 +16,14 @@ pub struct Problem {
     detail: String,
     errors: Vec<Fault>,
     more: Option<Box<Map<String, Value>>>,
+    /// After how many seconds it is worth to ask again.
+    retry_after: Option<i64>,
 }
 
 impl Problem {
     /// A problem of one of the listed codes.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), more: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), more: None, retry_after: None }
     }
 
     /// The one answer for whatever is not there or must not be seen.
@@ -32,6 +34,17 @@ impl Problem {
     /// The caller's role does not allow it.
     pub fn forbidden() -> Self {
         Self::new("forbidden", "your role does not allow this")
+    }
+
+    /// Too many attempts; the next is heard after so many milliseconds.
+    pub fn rate_limited(millis: i64) -> Self {
+        let detail = "too many attempts have failed; wait before you try again";
+        Self::new("rate_limited", detail).after_millis(millis)
+    }
+
+    /// The same problem, with after how many milliseconds it is worth to ask again.
+    pub fn after_millis(self, millis: i64) -> Self {
+        Self { retry_after: Some(millis.saturating_add(999) / 1000), ..self }
     }
 
     /// The request breaks rules, each with its place.
@@ -94,6 +107,9 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -3,8 +3,8 @@
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::{
-    audit, credentials, hooks, idempotency, list, metrics, openapi, pages, runs, setup, tokens,
-    workflows, workspaces,
+    account, audit, credentials, hooks, idempotency, invitations, list, members, metrics, openapi,
+    pages, runs, sessions, setup, tokens, workflows, workspaces,
 };
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -25,12 +25,13 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     engine: Engine,
     public_url: String,
+    tests: credentials::TestLimit,
 }
 
 impl Api {
     /// An API over an engine; `public_url` has no slash at its end.
     pub fn new(engine: Engine, public_url: String) -> Self {
-        Self(Arc::new(Inner { engine, public_url }))
+        Self(Arc::new(Inner { engine, public_url, tests: Default::default() }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -48,13 +49,22 @@ impl Api {
     pub(crate) fn public_url(&self) -> &str {
         &self.0.public_url
     }
+
+    /// How often credentials were tested lately.
+    pub(crate) fn tests(&self) -> &credentials::TestLimit {
+        &self.0.tests
+    }
 }
 
 /// Every operation of the API, in the order of the documentation.
 pub(crate) fn operations() -> Vec<Operation> {
     [
         setup::operations(),
+        sessions::operations(),
+        account::operations(),
         workspaces::operations(),
+        members::operations(),
+        invitations::operations(),
         tokens::operations(),
         credentials::operations(),
         workflows::operations(),

@@ -1,19 +1,22 @@
 //! First use: the owner, the workspace and an API token, by the set-up link or by `keyward init`.
 
 use crate::body::Json;
+use crate::cookie;
+use crate::guard::{Attempt, Client};
 use crate::names;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
 use crate::router::Api;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use keyward_model::actor::{Actor, ActorKind, Role};
 use keyward_model::audit::{Action, Event};
 use keyward_model::id::{MemberId, TokenId, WorkspaceId};
 use keyward_model::json::Fault;
+use keyward_model::people::Account;
 use keyward_model::settings::WorkspaceSettings;
-use keyward_model::tenant::{ApiToken, Member, Workspace};
+use keyward_model::tenant::{ApiToken, Member, MemberKind, Workspace};
 use keyward_store::{Audited, StoreError, Tx};
 use keyward_vault::{Incoming, NewToken, TokenKind, Vault, VaultError};
 use schemars::JsonSchema;
@@ -30,8 +33,8 @@ pub struct NewOwner {
     pub email: String,
     /// The name of the workspace; its slug is made from it.
     pub workspace: String,
-    /// The password's hash, where one was given.
-    pub password_hash: String,
+    /// The password, where one was given.
+    pub password: Option<Incoming>,
 }
 
 /// Why there is no new owner.
@@ -62,17 +65,20 @@ pub async fn create_owner(vault: &Vault, new: NewOwner) -> Result<NewToken, SetU
 async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
     let now = vault.now();
     let (workspace, member): (WorkspaceId, MemberId) = (vault.fresh(), vault.fresh());
+    let account = account(vault, &new.email, new.password).await?;
     let key = vault.new_workspace(workspace)?;
     let name = new.workspace;
     let row = Workspace { id: workspace, slug: slug(&name), name, created_at: now };
     let owner = Member {
         workspace,
         id: member,
-        name: new.email.split('@').next().unwrap_or_default().to_owned(),
-        email: new.email.to_lowercase(),
+        kind: MemberKind::Person,
+        account: Some(account.id),
+        email: account.email.clone(),
+        name: account.name.clone(),
         role: Role::Owner,
-        password_hash: new.password_hash,
         created_at: now,
+        left_at: None,
     };
     let actor = Actor { kind: ActorKind::Member, id: member.to_string(), name: owner.name.clone() };
     let event = |action| Event::new(vault.fresh(), workspace, now, actor.clone(), action);
@@ -90,6 +96,7 @@ async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
         created_at: now,
     };
     let settings = vault.sign(workspace, WorkspaceSettings::new(workspace)).await?;
+    let account = vault.sign_server(account);
     let owner = vault.sign(workspace, owner).await?;
     let token_row = vault.sign(workspace, token_row).await?;
     let made = row.clone();
@@ -102,6 +109,7 @@ async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
         tx.insert_workspace(&row)?;
         tx.insert_workspace_key(&key)?;
         tx.insert_settings(&settings)?;
+        tx.insert_account(&account)?;
         tx.insert_member(&owner)?;
         tx.insert_token(&token_row)?;
         Ok(Audited::new((), events.clone()))
@@ -111,6 +119,20 @@ async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
         Err(StoreError::Conflict { what: OWNER }) => Err(SetUpError::OwnerExists),
         Err(error) => Err(VaultError::from(error).into()),
     }
+}
+
+/// The first owner's account.
+async fn account(
+    vault: &Vault,
+    email: &str,
+    password: Option<Incoming>,
+) -> Result<Account, VaultError> {
+    let name = email.split('@').next().unwrap_or_default().to_owned();
+    let mut account = Account::new(vault.fresh(), email.to_lowercase(), name, vault.now());
+    if let Some(password) = password {
+        account.password_hash = vault.hash_password(account.id, &password).await?;
+    }
+    Ok(account)
 }
 
 /// Lower-case letters, digits and hyphens, from a name.
@@ -151,7 +173,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .body::<SetUp>()
         .answer::<SetUpDone>(201)
-        .problems(&["unauthenticated", "conflict"]),
+        .problems(&["unauthenticated", "forbidden", "conflict", "rate_limited"]),
     ]
 }
 
@@ -188,25 +210,26 @@ struct FirstWorkspace {
 
 async fn handle(
     State(api): State<Api>,
+    client: Client,
+    headers: HeaderMap,
     Json(body): Json<SetUp>,
 ) -> Result<impl IntoResponse, Problem> {
+    cookie::check_origin(&api, &headers)?;
     let vault = api.vault();
     let (taken, expected) =
         api.store().read(|tx| Ok((tx.has_owner()?, tx.meta(SET_UP_HASH)?))).await?;
     if taken {
         return Err(owner_exists());
     }
+    let attempt = Attempt::begin(&api, &client, None).await?;
     let sent = vault.token_hash(TokenKind::SetUp, &body.token);
     if !same(&sent, &expected.unwrap_or_default()) {
         let detail = "the set-up link is not valid any more; `keyward setup-link` prints a new one";
         return Err(Problem::new("unauthenticated", detail));
     }
+    attempt.withdrawn(&api).await?;
     let (email, workspace) = check(&body).map_err(Problem::invalid)?;
-    let password_hash = match body.password {
-        Some(password) => vault.hash_password(&password.into_plain()).await?,
-        None => String::new(),
-    };
-    let made = make(vault, NewOwner { email, workspace, password_hash }).await;
+    let made = make(vault, NewOwner { email, workspace, password: body.password }).await;
     let Made { workspace, token } = made.map_err(|error| match error {
         SetUpError::OwnerExists => owner_exists(),
         SetUpError::Vault(error) => error.into(),
@@ -216,9 +239,6 @@ async fn handle(
     let done = SetUpDone { workspace, token: token.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(done)))
 }
-
-/// The least characters of a password.
-const MIN_PASSWORD: usize = 12;
 
 /// The rules of a first owner; gives address and workspace name.
 fn check(body: &SetUp) -> Result<(String, String), Vec<Fault>> {
@@ -239,10 +259,8 @@ pub fn check_owner(
     let mut faults = Vec::new();
     let email = names::email("/email", email).map_err(|fault| faults.push(fault)).ok();
     let workspace = names::name("/workspace", workspace).map_err(|fault| faults.push(fault)).ok();
-    if password.is_some_and(|length| length < MIN_PASSWORD) {
-        let detail = format!("needs at least {MIN_PASSWORD} characters");
-        faults.push(Fault::new("/password", "invalid_value", detail));
-    }
+    let password = password.map(|length| names::password("/password", length));
+    faults.extend(password.and_then(Result::err));
     email.zip(workspace).filter(|_| faults.is_empty()).ok_or(faults)
 }
 
@@ -278,7 +296,7 @@ mod tests {
         let owner = |workspace: &str| NewOwner {
             email: "a@b.c".into(),
             workspace: workspace.into(),
-            password_hash: String::new(),
+            password: None,
         };
         assert!(!has_owner(&vault).await.expect("an answer"));
         create_owner(&vault, owner("first")).await.expect("an owner");

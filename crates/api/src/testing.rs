@@ -38,8 +38,8 @@ pub(crate) async fn vault(home: &Path, time: &Time) -> Vault {
 
 /// An owner's workspace.
 pub(crate) async fn workspace(vault: &Vault) -> WorkspaceId {
-    let (email, workspace, password_hash) = ("a@b.c".into(), "test".into(), String::new());
-    create_owner(vault, NewOwner { email, workspace, password_hash }).await.expect("an owner");
+    let (email, workspace) = ("a@b.c".into(), "test".into());
+    create_owner(vault, NewOwner { email, workspace, password: None }).await.expect("an owner");
     let found = vault.store().read(|tx| tx.workspace_by_slug("test")).await;
     found.expect("an answer").expect("a workspace").id
 }

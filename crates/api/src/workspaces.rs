@@ -1,9 +1,8 @@
-//! Workspaces and their members: one file per operation, and how a workspace is shown.
+//! Workspaces: one file per operation, and how a workspace is shown.
 
 mod create;
 mod get;
 mod list;
-mod members;
 
 use crate::operation::Operation;
 use keyward_model::clock::Timestamp;
@@ -13,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) fn operations() -> Vec<Operation> {
-    vec![list::operation(), create::operation(), get::operation(), members::operation()]
+    vec![list::operation(), create::operation(), get::operation()]
 }
 
 /// A workspace.

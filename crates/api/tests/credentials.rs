@@ -17,7 +17,7 @@ use keyward_model::clock::{Clock, Timestamp};
 use keyward_model::credential::Credential;
 use keyward_model::id::{CredentialId, WorkspaceId};
 use keyward_model::tag::Tagged;
-use keyward_model::tenant::{ApiToken, Member};
+use keyward_model::tenant::{ApiToken, Member, MemberKind};
 use keyward_sandbox::{Options, Sandbox};
 use keyward_store::{Audited, Store, StoreError, Target, Tx};
 use keyward_vault::{TokenKind, Vault};
@@ -61,7 +61,7 @@ impl Fixture {
         let new = NewOwner {
             email: "owner@example.com".into(),
             workspace: "default".into(),
-            password_hash: String::new(),
+            password: None,
         };
         let owner = create_owner(&vault, new).await.unwrap().reveal().to_owned();
         let arguments = ["serves_as_zygote", "--exact", "--ignored", "--nocapture"];
@@ -165,11 +165,13 @@ impl Fixture {
         let member = Member {
             workspace,
             id: self.vault.fresh(),
+            kind: MemberKind::Person,
+            account: Some(self.vault.fresh()),
             email: format!("{}@example.com", role.as_str()),
             name: role.as_str().into(),
             role,
-            password_hash: String::new(),
             created_at: now,
+            left_at: None,
         };
         let (token, hash) = self.vault.new_token(TokenKind::Api).unwrap();
         let row = ApiToken {

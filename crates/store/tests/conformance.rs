@@ -12,6 +12,8 @@ mod audit;
 mod concurrency;
 #[path = "conformance/credentials.rs"]
 mod credentials;
+#[path = "conformance/finding.rs"]
+mod finding;
 #[path = "conformance/fixture.rs"]
 mod fixture;
 #[path = "conformance/people.rs"]
@@ -75,11 +77,20 @@ conformance! {
         uses_are_counted
         dependents_are_those_that_name_the_key
     }
+    usage {
+        uses_are_summed_up_by_day_and_by_workflow
+        what_a_member_owns_is_found
+        settings_can_be_set_whatever_stands_there
+    }
     shares {
         shares_come_back_and_are_replaced
         settings_are_compared_and_set
         a_member_sees_what_is_common_theirs_or_shared
         a_deleted_credential_frees_its_key_and_falls_due
+    }
+    finding {
+        every_filter_finds_what_the_slow_one_finds
+        a_deleted_credential_is_not_found_any_more
     }
     workflows {
         workflows_are_found_by_id_and_hook

@@ -13,9 +13,10 @@ use axum::response::IntoResponse;
 use http::{Method, StatusCode};
 use keyward_model::audit::Action;
 use keyward_model::clock::Timestamp;
+use keyward_model::id::MemberId;
 use keyward_model::json::Fault;
 use keyward_model::policy::Ability;
-use keyward_model::tenant::ApiToken;
+use keyward_model::tenant::{ApiToken, MemberKind};
 use keyward_store::{Audited, Tx};
 use keyward_vault::TokenKind;
 use schemars::JsonSchema;
@@ -31,6 +32,8 @@ struct NewToken {
     scopes: Option<Vec<TokenScope>>,
     /// When it stops working; without it, never.
     expires_at: Option<Timestamp>,
+    /// The service account that it acts as, for owners and admins; without it, you.
+    member: Option<MemberId>,
 }
 
 /// A new token: the only answer that holds it.
@@ -47,7 +50,7 @@ pub(crate) fn operation() -> Operation {
         Method::POST,
         "/api/v1/workspaces/{workspace}/tokens",
         "createToken",
-        "Make an API token that acts as you; it is shown once.",
+        "Make an API token that acts as you, or as a service account; it is shown once.",
         // Every member: a token can do no more than its maker.
         Access::Member(Ability::ReadRuns),
         handle,
@@ -61,18 +64,23 @@ async fn handle(
     scope: InWorkspace,
     Json(body): Json<NewToken>,
 ) -> Result<impl IntoResponse, Problem> {
-    scope.may(Ability::ReadRuns)?;
+    scope.may_do(&api, Ability::ReadRuns, Action::TokenCreated).await?;
     let (vault, workspace) = (api.vault(), scope.id());
-    let name = check(&body, &scope.token, vault.now()).map_err(Problem::invalid)?;
+    let name = check(&body, &scope.with, vault.now()).map_err(Problem::invalid)?;
     let scopes = Scopes::asked(body.scopes);
-    if !scope.token.scopes.cover(&scopes) {
-        return Err(Problem::new("forbidden", "a token makes none that may do more than itself"));
+    if !scope.with.scopes.cover(&scopes) {
+        let problem = Problem::new("forbidden", "a token makes none that may do more than itself");
+        return Err(scope.refused(&api, Action::TokenCreated, problem).await);
     }
+    let member = match body.member {
+        Some(id) if id != scope.caller.member => service_account(&api, &scope, id).await?,
+        _ => scope.caller.member,
+    };
     let (token, hash) = vault.new_token(TokenKind::Api)?;
     let row = ApiToken {
         workspace,
         id: vault.fresh(),
-        member: scope.caller.member,
+        member,
         name,
         hash,
         scopes: scopes.stored(),
@@ -80,7 +88,8 @@ async fn handle(
         created_at: vault.now(),
     };
     let made = MadeToken { token: token.reveal().to_owned(), view: view(&row) };
-    let event = scope.event(&api, Action::TokenCreated);
+    let mut event = scope.event(&api, Action::TokenCreated);
+    event.reason = row.id.to_string();
     let row = vault.sign(workspace, row).await?;
     let write = move |tx: &mut Tx<'_>| {
         tx.insert_token(&row)?;
@@ -88,6 +97,21 @@ async fn handle(
     };
     api.store().write(write).await?;
     Ok((StatusCode::CREATED, axum::Json(made)))
+}
+
+/// The service account for which an owner or admin makes a token.
+async fn service_account(
+    api: &Api,
+    scope: &InWorkspace,
+    id: MemberId,
+) -> Result<MemberId, Problem> {
+    scope.may_do(api, Ability::Administer, Action::TokenCreated).await?;
+    let workspace = scope.id();
+    let found = api.store().read(move |tx| tx.member(workspace, id)).await?;
+    match found.map(|row| row.parts().0.kind) {
+        Some(MemberKind::Service) => Ok(id),
+        _ => Err(Problem::fault("/member", "invalid_value", "must be a service account")),
+    }
 }
 
 /// The rules of a new token; gives its name.
@@ -111,11 +135,12 @@ fn check(body: &NewToken, own: &Presented, now: Timestamp) -> Result<String, Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::By;
     use keyward_model::id::{Identifier as _, TokenId};
 
     fn check_rules(body: &str, own_end: Option<i64>, expected: Result<&str, &[&str]>) {
         let own = Presented {
-            id: TokenId::from_bytes([1; 16]),
+            by: By::Token(TokenId::from_bytes([1; 16])),
             scopes: Scopes::All,
             expires_at: own_end.map(Timestamp::from_millis),
         };

@@ -1,6 +1,6 @@
 //! `DELETE /api/v1/workspaces/{workspace}/tokens/{id}`
 
-use crate::auth::InWorkspace;
+use crate::auth::{By, InWorkspace};
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
 use crate::router::Api;
@@ -28,14 +28,17 @@ async fn handle(
     scope: InWorkspace,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    scope.may(Ability::ReadRuns)?;
+    scope.may_do(&api, Ability::ReadRuns, Action::TokenRevoked).await?;
     let id = TokenId::parse(&id).map_err(|_| Problem::not_found())?;
     let workspace = scope.id();
     let found = api.store().read(move |tx| tx.token(workspace, id)).await?;
     let found = found.ok_or_else(Problem::not_found)?;
     // Also a row with a broken tag can be revoked: that only takes away.
-    may_revoke(&scope, found.parts().0)?;
-    let event = scope.event(&api, Action::TokenRevoked);
+    if let Err(problem) = may_revoke(&scope, found.parts().0) {
+        return Err(scope.refused(&api, Action::TokenRevoked, problem).await);
+    }
+    let mut event = scope.event(&api, Action::TokenRevoked);
+    event.reason = id.to_string();
     let write = move |tx: &mut Tx<'_>| match tx.delete_token(workspace, id)? {
         true => Ok(Audited::new((), vec![event.clone()])),
         false => Err(StoreError::Conflict { what: GONE }),
@@ -53,7 +56,8 @@ const GONE: &str = "token that is gone";
 /// A token may always end itself; a narrowed one ends no other of its maker.
 fn may_revoke(scope: &InWorkspace, token: &ApiToken) -> Result<(), Problem> {
     let own = token.member == scope.caller.member;
-    if token.id == scope.token.id || own && scope.token.scopes.whole() {
+    let itself = matches!(scope.with.by, By::Token(id) if id == token.id);
+    if itself || own && scope.with.scopes.whole() {
         return Ok(());
     }
     match (scope.may(Ability::Administer), own) {

@@ -1,7 +1,7 @@
 //! `POST /api/v1/workspaces`
 
 use super::{WorkspaceView, view};
-use crate::auth::SignedIn;
+use crate::auth::{By, SignedIn, memberships};
 use crate::body::Json;
 use crate::names;
 use crate::operation::{Access, Operation};
@@ -51,8 +51,15 @@ async fn handle(
     signed_in: SignedIn,
     Json(body): Json<NewWorkspace>,
 ) -> Result<impl IntoResponse, Problem> {
-    let SignedIn { member: maker, token } = signed_in;
-    if maker.role != Role::Owner || !token.scopes.include(Ability::Administer) {
+    let account = signed_in.account()?;
+    // A session acts in all workspaces of its account, a token in the one that it was made in.
+    let is_owner = match signed_in.with.by {
+        By::Token(_) => signed_in.member.role == Role::Owner,
+        By::Session(..) => {
+            memberships(&api, account).await?.iter().any(|member| member.role == Role::Owner)
+        }
+    };
+    if !is_owner || !signed_in.with.scopes.include(Ability::Administer) {
         return Err(Problem::new("forbidden", "only owners of a workspace make others"));
     }
     let name = names::name("/name", &body.name).map_err(|fault| Problem::invalid(vec![fault]))?;
@@ -63,12 +70,9 @@ async fn handle(
     let owner = Member {
         workspace: id,
         id: vault.fresh(),
-        email: maker.email,
-        name: maker.name,
         role: Role::Owner,
-        // A password's hash is bound to its member and does not move.
-        password_hash: String::new(),
         created_at: now,
+        ..signed_in.member
     };
     let actor =
         Actor { kind: ActorKind::Member, id: owner.id.to_string(), name: owner.name.clone() };

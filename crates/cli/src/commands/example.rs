@@ -100,11 +100,8 @@ async fn owner_token(vault: &Vault, path: &PathBuf) -> anyhow::Result<String> {
     if let Ok(token) = fs::read_to_string(path) {
         return Ok(token.trim().to_owned());
     }
-    let owner = NewOwner {
-        email: "owner@example.com".into(),
-        workspace: "example".into(),
-        password_hash: String::new(),
-    };
+    let owner =
+        NewOwner { email: "owner@example.com".into(), workspace: "example".into(), password: None };
     let token = create_owner(vault, owner)
         .await
         .context("the example needs a data directory of its own")?;

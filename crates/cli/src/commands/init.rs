@@ -5,6 +5,7 @@ use crate::logging;
 use anyhow::Context as _;
 use keyward_api::{NewOwner, SetUpError, check_owner, create_owner, has_owner};
 use keyward_model::json::Fault;
+use keyward_vault::Incoming;
 use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -23,8 +24,8 @@ pub(crate) async fn run(config: &Config, init: Init) -> anyhow::Result<()> {
     }
     // Opened first: an owner whose token could not be written would be locked out.
     let file = init.token_file.as_deref().map(open_token_file).transpose()?;
-    let password_hash = vault.hash_password(password).await?;
-    let owner = NewOwner { email, workspace: workspace.clone(), password_hash };
+    let password = Some(Incoming::new(password.to_owned()));
+    let owner = NewOwner { email, workspace: workspace.clone(), password };
     let token = create_owner(&vault, owner).await?;
     if let Some(mut file) = file {
         file.set_len(0)?;

@@ -7,6 +7,7 @@ use keyward_api::{Api, probe_router, router};
 use keyward_engine::Engine;
 use keyward_sandbox::Sandbox;
 use keyward_vault::{Anchor, Vault};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -60,7 +61,11 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     let server = tokio::spawn({
         let stopping = stop.stopping();
         let service = service.clone();
-        async move { axum::serve(listener, service).with_graceful_shutdown(stopping).await }
+        async move {
+            // The guard counts failed sign-ins by the address at the other end.
+            let service = service.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).with_graceful_shutdown(stopping).await
+        }
     });
     if let Some(echo) = &echo {
         super::example::run(&config, &vault, service, echo).await?;
@@ -137,6 +142,9 @@ fn start_background(
                 engine.purge().await;
                 if let Err(error) = keyward_api::forget_old_replies(&vault).await {
                     tracing::warn!(%error, "old answers to repeated requests not forgotten");
+                }
+                if let Err(error) = keyward_api::forget_old_sessions(&vault).await {
+                    tracing::warn!(%error, "old sessions not forgotten");
                 }
             }
         }

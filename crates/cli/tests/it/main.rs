@@ -15,6 +15,8 @@ mod credentials;
 mod echoes;
 mod hostile_code;
 mod masking;
+mod matrix;
+mod people;
 mod runs;
 mod scene;
 mod server;

@@ -1,7 +1,6 @@
 //! Workspaces, keys, members, tokens, nodes, small values and idempotent replies.
 
 use crate::fixture::{Fixture, at, conflict, id, open, sign};
-use keyward_model::actor::Role;
 use keyward_model::id::{KeyId, MemberId, NodeId};
 use keyward_model::tenant::{ApiToken, WorkspaceKey};
 use keyward_store::{Page, Reply, StoreError};
@@ -67,39 +66,6 @@ pub(crate) async fn workspace_keys_are_kept(f: &Fixture) {
     first.wrapped = b"new".to_vec();
     let kept = f.store.read(move |r| r.workspace_keys(workspace)).await;
     assert_eq!(kept, Ok(vec![first, second]));
-}
-
-pub(crate) async fn members_are_found_counted_and_removed(f: &Fixture) {
-    let workspace = f.workspace;
-    assert_eq!(f.store.read(|r| r.has_owner()).await, Ok(false));
-    let mut owner = f.member("a@example.com", Role::Owner);
-    let viewer = f.member("b@example.com", Role::Viewer);
-    let mut elsewhere = f.member("a@example.com", Role::Admin);
-    elsewhere.workspace = id();
-    for member in [&owner, &viewer, &elsewhere].map(|member| sign(member.clone())) {
-        f.write(move |tx| tx.insert_member(&member)).await.unwrap();
-    }
-    let taken = sign(f.member("b@example.com", Role::Editor));
-    assert_eq!(conflict(f.write(move |tx| tx.insert_member(&taken)).await), "email");
-
-    let by_id = viewer.id;
-    let found = f.store.read(move |r| r.member(workspace, by_id)).await.unwrap();
-    assert_eq!(found.map(open), Some(viewer.clone()));
-    let found = f.store.read(move |r| r.member_by_email(workspace, "a@example.com")).await;
-    assert_eq!(found.unwrap().map(open), Some(owner.clone()));
-    let found = f.store.read(|r| r.members_with_email("a@example.com")).await.unwrap();
-    assert_eq!(found.into_iter().map(open).collect::<Vec<_>>(), [owner.clone(), elsewhere]);
-    assert_eq!(f.store.read(move |r| r.count_owners(workspace)).await, Ok(1));
-    assert_eq!(f.store.read(|r| r.has_owner()).await, Ok(true));
-
-    owner.role = Role::Admin;
-    let changed = sign(owner.clone());
-    assert_eq!(f.write(move |tx| tx.update_member(&changed)).await, Ok(true));
-    assert_eq!(f.store.read(move |r| r.count_owners(workspace)).await, Ok(0));
-    let page = f.store.read(move |r| r.members(workspace, &Page::first(50))).await.unwrap();
-    assert_eq!(page.items.into_iter().map(open).collect::<Vec<_>>(), [owner.clone(), viewer]);
-    assert_eq!(f.write(move |tx| tx.delete_member(workspace, owner.id)).await, Ok(true));
-    assert_eq!(f.write(move |tx| tx.delete_member(workspace, owner.id)).await, Ok(false));
 }
 
 pub(crate) async fn tokens_are_found_by_their_hash(f: &Fixture) {
