@@ -1,6 +1,8 @@
-//! Credentials: tagged heads and sealed versions; the list's filters are in `filter`.
+//! Credentials: tagged heads and sealed versions; the list's filters are in `filter`, the rows that
+//! they read in `finding`.
 
 mod filter;
+pub(crate) mod finding;
 
 use crate::dialect::statements;
 use crate::error::StoreError;
@@ -37,15 +39,14 @@ pub(crate) const LIST: &str = concat!("SELECT ", columns!(), " FROM credentials 
 pub(crate) const SIGNED: Signed = signed!(Credential, LIST, ["id"], credential);
 
 statements! {
-    INSERT = concat!("INSERT INTO credentials (", columns!(), ", search, environment, tags,
-        deleted_at, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-        $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)");
+    INSERT = concat!("INSERT INTO credentials (", columns!(), ", deleted_at, due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        $19, $20, $21, $22)");
     UPDATE = "UPDATE credentials SET key = $3, type = $4, scope_kind = $5, scope_id = $6,
         policy = $7, code_access = $8, details = $9, version = $10, status = $11,
         status_reason = $12, owner_id = $13, created_at = $14, updated_at = $15, rotated_at = $16,
-        expires_at = $17, revision = $18, lifecycle = $19, tag = $20, search = $21,
-        environment = $22, tags = $23, deleted_at = $24, due_at = $25
-        WHERE workspace_id = $1 AND id = $2 AND revision = $26";
+        expires_at = $17, revision = $18, lifecycle = $19, tag = $20, deleted_at = $21,
+        due_at = $22 WHERE workspace_id = $1 AND id = $2 AND revision = $23";
     DELETE = "DELETE FROM credentials WHERE workspace_id = $1 AND id = $2";
     BY_ID = concat!("SELECT ", columns!(), " FROM credentials
         WHERE workspace_id = $1 AND id = $2");
@@ -94,6 +95,7 @@ pub enum Listed {
 }
 
 impl Listed {
+    /// `None` for a row without a readable id, which cannot be named by anybody.
     fn read(row: Row) -> Option<Self> {
         let mut cells = Cells::new("credentials", row.clone());
         match credential(row) {
@@ -110,13 +112,13 @@ impl Listed {
         let scope = scope.and_then(|(kind, id)| Scope::parse(&kind, &id));
         Ok(Self::Unreadable { id, key, scope })
     }
+}
 
-    fn cursor(&self) -> String {
-        let (key, id) = match self {
-            Self::Row(row) => (&row.parts().0.key, row.parts().0.id),
-            Self::Unreadable { id, key, .. } => (key, *id),
-        };
-        format!("{key}/{id}")
+/// Where a list goes on after a row: the key and id that it was found by are its last cells.
+fn cursor(row: &Row) -> Option<String> {
+    match row.as_slice() {
+        [.., Value::Text(key), Value::Text(id)] => Some(format!("{key}/{id}")),
+        _ => None,
     }
 }
 
@@ -196,23 +198,15 @@ fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// All columns in the order of INSERT and UPDATE.
 fn row<'a>(tagged: &'a Tagged<Credential>) -> Vec<Value<'a>> {
     let (c, tag) = tagged.parts();
-    let details = &c.details;
-    let search = [&c.key, &details.name, &details.description].map(|text| text.to_lowercase());
     let mut values = values![c.workspace, c.id, c.key.as_str(), c.kind.as_str()].to_vec();
     values.extend_from_slice(values![c.scope.kind(), c.scope.id_text(), c.policy_document()]);
     values.extend_from_slice(values![c.code_access.as_str(), c.details_document(), c.version]);
     values.extend_from_slice(values![c.status.as_str(), c.status_reason.as_deref(), c.owner]);
     values.extend_from_slice(values![c.created_at, c.updated_at, c.rotated_at, c.expires_at]);
-    values.extend_from_slice(values![c.revision, c.lifecycle_document(), tag, search.join("\n")]);
-    values.extend_from_slice(values![details.environment.as_str(), labels(&details.tags)]);
+    values.extend_from_slice(values![c.revision, c.lifecycle_document(), tag]);
     let deleted_at = c.lifecycle.deleted.as_ref().map(|deleted| deleted.at);
     values.extend_from_slice(values![deleted_at, c.next_due()]);
     values
-}
-
-/// Labels between line ends, so that one is found whole, in any case.
-fn labels(tags: &[String]) -> String {
-    tags.iter().fold("\n".to_owned(), |all, tag| all + &tag.to_lowercase() + "\n")
 }
 
 impl Reader<'_> {
@@ -263,13 +257,13 @@ impl Reader<'_> {
         filter: &CredentialFilter,
         page: &Page,
     ) -> Result<Paged<Listed>, StoreError> {
-        let select = filter.select(workspace, page)?;
+        let select = filter.select(workspace, page, columns!())?;
         let (sql, values) = select.parts();
-        let rows = self.session.query(sql, values)?;
-        let (limit, more) = (page.limit as usize, rows.len() > page.limit as usize);
-        // A row without a readable id cannot be named by anybody and is left out.
-        let items: Vec<_> = rows.into_iter().take(limit).filter_map(Listed::read).collect();
-        let next = if more { items.last().map(Listed::cursor) } else { None };
+        let mut rows = self.session.query(sql, values)?;
+        let more = rows.len() > page.limit as usize;
+        rows.truncate(page.limit as usize);
+        let next = rows.last().filter(|_| more).and_then(cursor);
+        let items = rows.into_iter().filter_map(Listed::read).collect();
         Ok(Paged { items, next })
     }
 
@@ -303,7 +297,8 @@ impl Tx<'_> {
     /// Adds a credential; a key that is taken in its scope is `Conflict`.
     pub fn insert_credential(&mut self, credential: &Tagged<Credential>) -> Result<(), StoreError> {
         let result = self.session.execute(INSERT, &row(credential));
-        result.map(|_| ()).map_err(|error| error.named("key"))
+        result.map_err(|error| error.named("key"))?;
+        finding::insert(&mut self.session, credential.parts().0)
     }
 
     /// Replaces a credential that is still at revision `expected`; otherwise `Conflict`
@@ -313,6 +308,7 @@ impl Tx<'_> {
         credential: &Tagged<Credential>,
         expected: i64,
     ) -> Result<(), StoreError> {
+        finding::update(&mut self.session, credential.parts().0)?;
         let mut values = row(credential);
         values.push(expected.into());
         match self.session.execute(UPDATE, &values).map_err(|error| error.named("key"))? {
@@ -331,6 +327,7 @@ impl Tx<'_> {
         self.session.execute(DELETE_USES, values![workspace, id])?;
         self.session.execute(DELETE_ACTIVITY, values![workspace, id])?;
         self.session.execute(DELETE_SHARES, values![workspace, id])?;
+        finding::delete(&mut self.session, workspace, id)?;
         Ok(self.session.execute(DELETE, values![workspace, id])? > 0)
     }
 

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_people.sql"),
     include_str!("../migrations/0004_audit.sql"),
     include_str!("../migrations/0005_keys.sql"),
+    include_str!("../migrations/0006_finding.sql"),
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY)";

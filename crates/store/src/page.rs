@@ -86,9 +86,3 @@ impl<'a> Select<'a> {
         (&self.sql, &self.values)
     }
 }
-
-/// A `LIKE` pattern that finds the text anywhere, compared in lower case; `\` escapes.
-pub(crate) fn contains(text: &str) -> String {
-    let escaped = text.to_lowercase().replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
-    format!("%{escaped}%")
-}

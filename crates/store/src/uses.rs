@@ -1,6 +1,7 @@
 //! Who uses a credential: counted uses, and the workflows that name its key. Untagged: grants
 //! nothing, serves pages and filters.
 
+use crate::credentials::finding;
 use crate::dialect::statements;
 use crate::error::StoreError;
 use crate::page::Select;
@@ -208,7 +209,8 @@ impl RunTx<'_> {
         let values = values![workspace, credential, workflow, day, 1, failed, at];
         self.session.execute(COUNT, values)?;
         let values = values![workspace, credential, version, failed, at, rejected.then_some(at)];
-        self.session.execute(COUNT_VERSION, values).map(|_| ())
+        self.session.execute(COUNT_VERSION, values)?;
+        finding::used(&mut self.session, workspace, credential, at)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Which credentials a list shows.
+//! Which credentials a list shows. They are picked among the narrow rows of `finding`; only those
+//! of the page are read whole.
 
-use super::LIST;
 use crate::error::StoreError;
-use crate::page::{Page, Select, contains};
+use crate::page::{Page, Select};
 use crate::value::Value;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{CredentialType, Status};
@@ -52,22 +52,16 @@ pub struct Visible {
     pub personal: bool,
 }
 
-const SET: &str = " AND deleted_at IS NOT NULL";
-const UNSET: &str = " AND deleted_at IS NULL";
-const SHARED: &str = " AND EXISTS (SELECT 1 FROM shares s
-    WHERE s.workspace_id = credentials.workspace_id AND s.credential_id = credentials.id)";
-/// What the service has refused in the current version counts as an error.
-const REJECTED: &str = " AND (status = ? OR (status = 'active' AND EXISTS (
-    SELECT 1 FROM credential_activity a WHERE a.workspace_id = credentials.workspace_id
-    AND a.credential_id = credentials.id AND a.version = credentials.version
-    AND a.rejected_at IS NOT NULL)))";
-const ACCEPTED: &str = " AND status = ? AND NOT EXISTS (
-    SELECT 1 FROM credential_activity a WHERE a.workspace_id = credentials.workspace_id
-    AND a.credential_id = credentials.id AND a.version = credentials.version
-    AND a.rejected_at IS NOT NULL)";
+// What stands in brackets after IN depends on no row, and so is read once.
+const SHARED: &str = " AND id IN (SELECT credential_id FROM shares WHERE workspace_id = ?)";
+const REJECTED: &str = "(id, version) IN (SELECT credential_id, version
+    FROM credential_activity WHERE workspace_id = ? AND rejected_at IS NOT NULL)";
+const WORKFLOW: &str = " AND (scope_id = ? OR (scope_kind <> 'workflow' AND key IN (
+    SELECT key FROM workflow_keys WHERE workspace_id = ? AND workflow_id = ?)))";
+const UNUSED: &str = " AND (last_used_at IS NULL OR last_used_at < ?)";
 
 impl Visible {
-    fn narrow(self, select: &mut Select<'_>) {
+    fn narrow(self, workspace: WorkspaceId, select: &mut Select<'_>) {
         if self.common && self.personal {
             return;
         }
@@ -78,71 +72,93 @@ impl Visible {
             _ => "",
         };
         let own = "scope_kind = 'personal' AND owner_id = ?) OR id IN (SELECT credential_id
-            FROM shares WHERE workspace_id = credentials.workspace_id AND sharee IN (?, 'all')))";
-        select.add(&format!(" AND ({wider}({own}"), [member(), member()]);
+            FROM shares WHERE workspace_id = ? AND sharee IN (?, 'all')))";
+        let values = [member(), workspace.into(), member()];
+        select.add(&format!(" AND ({wider}({own}"), values);
     }
 }
 
 fn labelled(tag: &String) -> String {
-    contains(&format!("\n{tag}\n"))
+    format!("\n{}\n", tag.to_lowercase())
 }
 
 impl CredentialFilter {
-    pub(super) fn select(
+    /// Key and id of each, in their order, up to one more than the page holds.
+    fn pick(
         &self,
         workspace: WorkspaceId,
         page: &Page,
-    ) -> Result<Select<'_>, StoreError> {
-        let mut select = Select::new(LIST);
-        select.add("WHERE workspace_id = ?", [workspace.into()]);
-        select.add(if self.deleted { SET } else { UNSET }, []);
-        if let Some(visible) = self.visible_to {
-            visible.narrow(&mut select);
-        }
-        if self.shared {
-            select.add(SHARED, []);
-        }
+        select: &mut Select<'_>,
+    ) -> Result<(), StoreError> {
+        let deleted = i64::from(self.deleted);
+        select.add("SELECT workspace_id AS w, key AS k, id AS i FROM credential_finding", []);
+        select.add(" WHERE workspace_id = ? AND deleted = ?", [workspace.into(), deleted.into()]);
         if let Some(after) = &page.after {
             let (key, id) = after.rsplit_once('/').ok_or(StoreError::BadCursor)?;
             let id: CredentialId = id.parse().map_err(|_| StoreError::BadCursor)?;
             select.add(" AND (key, id) > (?, ?)", [key.to_owned().into(), id.into()]);
         }
-        let like = |text: &String| contains(text);
-        select.filter(r" AND search LIKE ? ESCAPE '\'", self.q.as_ref().map(like));
         select.filter(" AND type = ?", self.kind.map(CredentialType::as_str));
         select.filter(" AND scope_kind = ?", self.scope);
-        select.filter(" AND environment = ?", self.environment.as_deref());
-        select.filter(r" AND tags LIKE ? ESCAPE '\'", self.tag.as_ref().map(labelled));
+        select.filter(" AND environment = ?", self.environment.clone());
         select.filter(" AND owner_id = ?", self.owner);
         select.filter(" AND rotated_at < ?", self.not_rotated_since);
-        self.at_status(&mut select);
-        if let Some(workflow) = self.workflow {
-            let named = " AND (scope_id = ? OR (scope_kind <> 'workflow' AND EXISTS (
-                SELECT 1 FROM workflow_keys k WHERE k.workspace_id = credentials.workspace_id
-                AND k.workflow_id = ? AND k.key = credentials.key)))";
-            select.add(named, [workflow.into(), workflow.into()]);
+        select.filter(UNUSED, self.unused_since);
+        self.at_status(workspace, select);
+        if let Some(visible) = self.visible_to {
+            visible.narrow(workspace, select);
         }
-        let unused = " AND NOT EXISTS (SELECT 1 FROM credential_uses u
-            WHERE u.workspace_id = credentials.workspace_id
-            AND u.credential_id = credentials.id AND u.last_used_at >= ?)";
-        select.filter(unused, self.unused_since);
+        if self.shared {
+            select.add(SHARED, [workspace.into()]);
+        }
+        if let Some(workflow) = self.workflow {
+            select.add(WORKFLOW, [workflow.into(), workspace.into(), workflow.into()]);
+        }
+        // The long texts come last: they are read only where all else fits.
+        select.filter(" AND strpos(tags, ?) > 0", self.tag.as_ref().map(labelled));
+        select.filter(" AND strpos(search, ?) > 0", self.q.as_ref().map(|q| q.to_lowercase()));
         select.add(" ORDER BY key, id LIMIT ?", [page.probe().into()]);
+        Ok(())
+    }
+
+    /// The picked rows with all `columns` of their heads, and at last the key and id they are
+    /// listed by. A head that is gone leaves its cells empty.
+    pub(super) fn select(
+        &self,
+        workspace: WorkspaceId,
+        page: &Page,
+        columns: &str,
+    ) -> Result<Select<'static>, StoreError> {
+        let mut select = Select::new(&format!("SELECT {columns}, k, i FROM ("));
+        self.pick(workspace, page, &mut select)?;
+        let join = ") f LEFT JOIN credentials ON workspace_id = w AND id = i ORDER BY k, i";
+        select.add(join, []);
         Ok(select)
     }
 
-    fn at_status(&self, select: &mut Select<'_>) {
+    /// As a head's `status_at` and what was seen in use have it.
+    fn at_status(&self, workspace: WorkspaceId, select: &mut Select<'_>) {
         let Some(status) = self.status else { return };
-        let values = [status.as_str().into(), self.now.into()];
+        let (word, now) = (|| Value::from(status.as_str()), Value::from(self.now));
+        let rejected = || Value::from(workspace);
+        if !matches!(status, Status::Suspended | Status::Expired) {
+            select.add(" AND (expires_at IS NULL OR expires_at > ?)", [now.clone()]);
+        }
         match status {
-            Status::Expired => select.add(" AND (status = ? OR expires_at <= ?)", values),
             Status::Suspended | Status::ReauthorizationRequired => {
-                select.add(" AND status = ?", [status.as_str().into()])
+                select.add(" AND status = ?", [word()])
             }
-            Status::Active | Status::Error => {
-                let [status, now] = values;
-                let rejected = if self.status == Some(Status::Error) { REJECTED } else { ACCEPTED };
-                select.add(rejected, [status]);
-                select.add(" AND (expires_at IS NULL OR expires_at > ?)", [now])
+            Status::Expired => select.add(
+                " AND (status = ? OR (expires_at <= ? AND status <> 'suspended'))",
+                [word(), now],
+            ),
+            // What its service has refused in the current version counts as an error.
+            Status::Active => {
+                select.add(&format!(" AND status = ? AND NOT {REJECTED}"), [word(), rejected()])
+            }
+            Status::Error => {
+                let either = format!(" AND (status = ? OR (status = 'active' AND {REJECTED}))");
+                select.add(&either, [word(), rejected()])
             }
         };
     }
