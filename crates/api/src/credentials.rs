@@ -5,16 +5,22 @@ mod audit;
 mod create;
 mod delete;
 mod dependents;
+mod discard;
 mod fields;
 mod get;
 mod list;
 mod overwrite;
 mod patch;
+mod promote;
 mod restore;
+mod rollback;
+mod rotation;
 mod save;
 mod sent;
 mod settings;
+mod stage;
 mod template;
+mod test;
 mod versions;
 mod view;
 
@@ -30,6 +36,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use view::CredentialView;
 
+pub(crate) use test::TestLimit;
+
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
         list::operation(),
@@ -40,6 +48,13 @@ pub(crate) fn operations() -> Vec<Operation> {
         restore::operation(),
         overwrite::operation(),
         versions::operation(),
+        stage::operation(),
+        discard::operation(),
+        test::operation(),
+        test::of_version(),
+        promote::operation(),
+        rollback::operation(),
+        rotation::operation(),
         dependents::operation(),
         audit::operation(),
     ]
@@ -59,6 +74,16 @@ pub(crate) async fn settings(api: &Api, scope: &InWorkspace) -> Result<Settings,
     let workspace = scope.id();
     let row = api.store().read(move |tx| access::read_settings(tx, workspace)).await?;
     access::settings_of(api.vault(), workspace, row).await
+}
+
+/// A version's number as a path names it.
+fn version_number(text: &str) -> Result<i64, Problem> {
+    text.parse().map_err(|_| Problem::not_found())
+}
+
+/// A version as the audit trail names it.
+fn version_reason(version: i64) -> String {
+    format!("version {version}")
 }
 
 /// Why a step of a credential's life is refused, as a problem.

@@ -346,6 +346,11 @@ impl Grant {
         Ok(self.permit(id, now, None))
     }
 
+    /// A refusal that the request itself brought about.
+    pub fn refusal(&self, id: AuditId, now: Timestamp, refusal: Refusal) -> Refused {
+        self.refused(id, now, Use::ACTION, refusal, None)
+    }
+
     fn usable(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.credential.status_at(now) {
             Status::Expired => Err(unusable("expired")),

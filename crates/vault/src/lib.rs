@@ -23,6 +23,7 @@ mod seal;
 mod secret;
 mod single_sign_on;
 mod step;
+mod test;
 mod token;
 mod totp;
 mod vault;

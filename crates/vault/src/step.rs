@@ -110,6 +110,9 @@ struct State {
     used: Vec<UsedCredential>,
     verifications: u32,
     missed: Vec<String>,
+    /// Whether anything is in the audit trail, and what was refused last: what a test tells.
+    recorded: bool,
+    refused: Option<Refusal>,
 }
 
 /// A permit with the receipt of its record: what opening asks for.
@@ -146,6 +149,16 @@ impl StepVault {
         let grants = BTreeMap::from([(grant.credential().key.clone(), grant)]);
         let (refusals, begun, state) = (BTreeMap::new(), Instant::now(), Mutex::default());
         Self(Arc::new(Inner { run, context, grants, refusals, begun, test: true, state }))
+    }
+
+    /// Whether this attempt stands in the audit trail.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.state().recorded
+    }
+
+    /// What was refused last.
+    pub(crate) fn last_refusal(&self) -> Option<Refusal> {
+        self.state().refused
     }
 
     /// What a code step is given for each key that it was granted.

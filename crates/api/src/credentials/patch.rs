@@ -185,7 +185,8 @@ async fn write(
     if change.replaces {
         events.push(event(api, scope, before, Action::CredentialRotated));
     }
-    let change = save::Change { before: before.clone(), after: after.clone(), new, rewrapped };
+    let head = save::Change::of_head(before.clone(), after.clone());
+    let change = save::Change { new, rewrapped, ..head };
     save::save(api, scope, change, events).await
 }
 

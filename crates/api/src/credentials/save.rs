@@ -19,12 +19,14 @@ pub(super) struct Change {
     pub(super) new: Option<CredentialVersion>,
     /// Versions with their keys wrapped for another scope or a narrower binding.
     pub(super) rewrapped: Vec<CredentialVersion>,
+    /// A version that its service was seen to take.
+    pub(super) accepted: Option<i64>,
 }
 
 impl Change {
     /// A change of the head alone.
     pub(super) fn of_head(before: Credential, after: Credential) -> Self {
-        Self { before, after, new: None, rewrapped: Vec::new() }
+        Self { before, after, new: None, rewrapped: Vec::new(), accepted: None }
     }
 }
 
@@ -35,12 +37,12 @@ pub(super) async fn save(
     change: Change,
     mut events: Vec<Event>,
 ) -> Result<(), Problem> {
-    let Change { before, after, new, rewrapped } = change;
+    let Change { before, after, new, rewrapped, accepted } = change;
     let kept = after.kept_versions();
     let dropped: Vec<_> =
         before.kept_versions().into_iter().filter(|version| !kept.contains(version)).collect();
     events.extend(dropped.iter().map(|version| Event {
-        reason: format!("version {version}"),
+        reason: super::version_reason(*version),
         ..event(api, scope, &after, Action::CredentialShredded)
     }));
     let head = api.vault().sign(after.workspace, after).await?;
@@ -55,6 +57,9 @@ pub(super) async fn save(
         }
         if let Some(new) = &new {
             tx.insert_credential_version(new)?;
+        }
+        if let Some(version) = accepted {
+            tx.clear_rejection(before.workspace, before.id, version)?;
         }
         Ok(Audited::new((), events.clone()))
     };

@@ -25,6 +25,11 @@ impl StepVault {
         self.record_refusals(vec![refused]).await;
     }
 
+    /// Records that a request for that key was refused before anything else was.
+    pub(crate) async fn record_refused(&self, key: &str, refusal: Refusal) {
+        self.record_refusals(vec![self.refusal(key, refusal)]).await;
+    }
+
     pub(super) fn note_use(
         &self,
         credential: &Credential,
@@ -40,7 +45,8 @@ impl StepVault {
             rejected: false,
         };
         let mut state = self.state();
-        let same = |noted: &UsedCredential| UsedCredential { rejected: false, ..noted.clone() } == used;
+        let same =
+            |noted: &UsedCredential| UsedCredential { rejected: false, ..noted.clone() } == used;
         if !state.used.iter().any(same) {
             state.used.push(used);
         }
@@ -57,7 +63,11 @@ impl StepVault {
 
     pub(super) fn refusal(&self, key: &str, refusal: Refusal) -> Refused {
         let vault = self.vault();
-        self.0.context.refused(vault.fresh(), vault.now(), Action::CredentialUsed, refusal, key)
+        let (id, now) = (vault.fresh(), vault.now());
+        match self.0.grants.get(key).filter(|_| self.0.test) {
+            Some(grant) => grant.refusal(id, now, refusal),
+            None => self.0.context.refused(id, now, Action::CredentialUsed, refusal, key),
+        }
     }
 
     /// A permit, or its refusal recorded and told.
@@ -83,6 +93,7 @@ impl StepVault {
         if refused.is_empty() {
             return;
         }
+        self.state().refused = refused.last().map(|refused| refused.refusal);
         let events: Vec<Event> = refused.into_iter().map(|refused| *refused.event).collect();
         // A refusal stands whether or not it could be recorded; the next release would fail anyway.
         if let Err(failure) = self.audit(events).await {
@@ -135,7 +146,10 @@ impl StepVault {
     pub(super) async fn audit(&self, events: Vec<Event>) -> Result<AuditReceipt, StepFailure> {
         let write = move |_: &mut Tx<'_>| Ok(Audited::new((), events.clone()));
         match self.vault().store().write(write).await {
-            Ok(((), receipt)) => Ok(receipt),
+            Ok(((), receipt)) => {
+                self.state().recorded = true;
+                Ok(receipt)
+            }
             Err(error) => {
                 tracing::error!(run = %self.0.context.run, %error, "use not recorded");
                 let message = "the use could not be recorded, so the value was not released";
