@@ -37,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             Command::SetupLink => setup_link::run(&config).await,
             Command::Doctor => doctor::run(&config).await,
             Command::Key(config::Key::Status) => key::status(&config).await,
+            Command::Key(config::Key::Rotate(rotate)) => key::rotate(&config, rotate).await,
             Command::Backup(backup) => backup::run(&config, &backup).await,
             Command::Restore(restore) => restore::run(&config, restore).await,
             Command::Audit(command) => audit::run(&config, command).await,

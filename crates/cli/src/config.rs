@@ -89,12 +89,37 @@ pub(crate) struct Restore {
 
 #[derive(Subcommand)]
 pub(crate) enum Key {
-    /// Show the fingerprints of the root key and of the key that the database was sealed by.
+    /// Show the fingerprints of the root key and of the key that the database was sealed by, and how
+    /// the workspaces' keys stand.
     Status,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Audit {
+    /// Make a new root key, and a new key for every workspace; beside a running server or without one.
+    Rotate(Rotate),
+}
+
+#[derive(Args)]
+pub(crate) struct Rotate {
+    /// Make a new root key; with no such choice both are made.
+    #[arg(long)]
+    pub(crate) root: bool,
+    /// Make new keys for the workspaces, or finish doing so.
+    #[arg(long)]
+    pub(crate) workspaces: bool,
+    /// Only for this workspace.
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) workspace: Option<String>,
+    /// Keep the workspaces' old keys at the end.
+    #[arg(long)]
+    pub(crate) keep_old: bool,
+    /// Destroy the workspaces' old keys, once nothing that can be read is left under them.
+    #[arg(long, conflicts_with_all = ["root", "workspaces", "keep_old", "new_root_key_file"])]
+    pub(crate) destroy_old: bool,
+    /// Put the new root key here, or take it from here, where its usual directory is not writable.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_root_key_file: Option<PathBuf>,
     /// Check every chain and name the first altered, missing, reordered or cut record.
     Verify {
         /// An exported file to check in the database's place; only the root key is needed.

@@ -66,8 +66,7 @@ mod tests {
     use crate::postgres::Connection;
     use crate::tls::Server;
     use crate::{
-        audit, credentials, idempotency, members, meta, migrate, nodes, runs, settings, sqlite,
-        steps, uses, workflows, workspaces,
+        accounts, audit, credentials, idempotency, invitations, keys, members, meta, migrate, nodes, rewrap, runs, sessions, settings, shares, sqlite, steps, tokens, usage, uses, workflows, workspaces,
     };
     use keyward_testkit::postgres::Postgres;
 

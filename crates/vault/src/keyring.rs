@@ -207,6 +207,12 @@ pub async fn read_identity(store: &Store) -> Result<Option<([u8; 16], String)>, 
     Ok(instance.zip(fingerprint))
 }
 
+/// Whether the key of that fingerprint waits beside the root key's file, because a change of the
+/// root key was cut off there: the next start puts it in its place.
+pub fn root_key_waits(path: &Path, database: &Path, expected: &str) -> bool {
+    RootFile::new(path, database).find(expected).is_ok()
+}
+
 /// Writes the identity of a new database; whoever comes second takes what the first has written.
 async fn adopt_identity(store: &Store, file: &RootFile) -> Result<(), VaultError> {
     let root_key = match file.read()? {

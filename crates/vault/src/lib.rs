@@ -18,6 +18,7 @@ mod placeholder;
 mod ring;
 mod root;
 mod root_file;
+mod rotate;
 mod run;
 mod seal;
 mod secret;
@@ -36,8 +37,10 @@ pub use credentials::ReplyOwner;
 pub use derive::{Derivation, DeriveError};
 pub use gate::{AuditGate, SinkState};
 pub use inject::AttachError;
+pub use keyring::{read_identity, root_key_waits};
 pub use placeholder::PREFIX;
 pub use root::{RootKey, RootKeyError};
+pub use rotate::{RootRotated, RotateError};
 pub use run::{RunVault, Standing, Unsaved};
 pub use secret::{Exposed, Incoming};
 pub use single_sign_on::{
@@ -45,5 +48,4 @@ pub use single_sign_on::{
 };
 pub use step::{Handle, StepFailure, StepVault, UsedCredential};
 pub use token::{NewToken, TokenKind};
-pub use keyring::read_identity;
 pub use vault::{Vault, VaultError};

@@ -75,6 +75,15 @@ impl Vault {
         Ok(behind.await?)
     }
 
+    /// How many servers live.
+    ///
+    /// # Errors
+    /// Where the database cannot be used.
+    pub async fn live_servers(&self) -> Result<usize, VaultError> {
+        let since = self.now().plus_millis(-LIVE_MILLIS);
+        Ok(self.store().read(move |tx| tx.nodes_behind(i64::MAX, since)).await?.len())
+    }
+
     /// Phase 1: makes the next generation of a workspace's key, which opens and does not seal yet;
     /// or gives the replacement that is under way.
     ///

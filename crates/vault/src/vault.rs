@@ -9,6 +9,7 @@ use crate::root::RootKeyError;
 use crate::token::{NewToken, TokenKind};
 use keyward_egress::Client;
 use keyward_model::clock::{Clock, Timestamp};
+use keyward_model::credential::Sealed;
 use keyward_model::id::{CredentialId, Identifier, WorkspaceId};
 use keyward_model::mask::Needles;
 use keyward_model::tag::{Granting, Tagged};
@@ -16,7 +17,7 @@ use keyward_model::tenant::WorkspaceKey;
 use keyward_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What can go wrong in the vault. No text holds key material or a value.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +37,13 @@ pub enum VaultError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database holds older keys than this process has loaded: somebody put rows back.
+    #[error("the database holds older keys of a workspace than before")]
+    KeysWentBack,
     /// A workspace that has no key.
     #[error("the workspace has no key")]
     NoWorkspaceKey,
 }
-
-/// Names in the store's table of small values.
-const INSTANCE: &str = "instance";
-const FINGERPRINT: &str = "root-key-fingerprint";
 
 /// The unlocked vault of one server. Cheap to clone.
 #[derive(Clone)]
@@ -53,11 +53,9 @@ struct Inner {
     store: Store,
     egress: Client,
     clock: Clock,
-    server: ServerKeys,
-    fingerprint: String,
-    audit_gate: AuditGate,
-    workspaces: RwLock<HashMap<WorkspaceId, Arc<WorkspaceKeys>>>,
+    keys: Keyring,
     needles: Mutex<HashMap<NeedleKey, CachedNeedles>>,
+    audit_gate: AuditGate,
 }
 
 /// The credential, and the value's SHA-256: a value computed from a secret can be another each time.
@@ -76,49 +74,31 @@ impl Vault {
         root_key_file: &Path,
         database_directory: &Path,
     ) -> Result<Self, VaultError> {
-        let sealed_by = read_identity(&store).await?;
-        let found = RootKey::read(root_key_file, database_directory)?;
-        let (root, instance) = match (sealed_by, found) {
-            (Some((instance, expected)), found) => {
-                (expect_root(root_key_file, expected, found)?, instance)
-            audit_gate: AuditGate::default(),
-            }
-            (None, Some(root)) => (root, random()?),
-            (None, None) => (RootKey::create(root_key_file)?, random()?),
-        };
-        let fingerprint = root.fingerprint();
-        let instance = adopt_identity(&store, instance, &fingerprint, root_key_file).await?;
-        let server = ServerKeys::new(&root, instance);
+        let keys = Keyring::unlock(store.clone(), root_key_file, database_directory).await?;
         let vault = Self(Arc::new(Inner {
             store: store.clone(),
             egress,
             clock,
-            server,
-            fingerprint,
-            workspaces: RwLock::default(),
+            keys,
             needles: Mutex::default(),
+            audit_gate: AuditGate::default(),
         }));
         let armed = Arc::downgrade(&vault.0);
         store.arm(Arc::new(move |workspace, previous, number, event| {
-            let keys = armed.upgrade()?.cached(*workspace)?;
+            let keys = armed.upgrade()?.keys.cached(*workspace)?;
             Some(keys.audit_mac(previous, number, event))
         }));
         Ok(vault)
     }
 
     /// The fingerprint of the root key in use.
-    pub fn fingerprint(&self) -> &str {
-        &self.0.fingerprint
+    pub fn fingerprint(&self) -> String {
+        self.0.keys.root().fingerprint().to_owned()
     }
 
     /// The store beneath.
     pub fn store(&self) -> &Store {
         &self.0.store
-    }
-
-    /// What audit sinks say to releasing values.
-    pub fn audit_gate(&self) -> &AuditGate {
-        &self.0.audit_gate
     }
 
     /// The clock.
@@ -136,6 +116,11 @@ impl Vault {
         crate::bytes::fresh_id(self.now())
     }
 
+    /// What audit sinks say to releasing values.
+    pub fn audit_gate(&self) -> &AuditGate {
+        &self.0.audit_gate
+    }
+
     pub(crate) fn egress(&self) -> &Client {
         &self.0.egress
     }
@@ -143,9 +128,30 @@ impl Vault {
     /// Makes the key of a new workspace and keeps it at hand; the caller writes the row with the
     /// workspace.
     pub fn new_workspace(&self, workspace: WorkspaceId) -> Result<WorkspaceKey, VaultError> {
-        let (row, keys) = self.0.server.new_workspace_key(workspace, self.now())?;
-        self.0.remember(workspace, keys);
-        Ok(row)
+        self.0.keys.new_workspace(workspace, self.now())
+    }
+
+    /// Wraps the key of a workspace that could not be written, because the root key was changed
+    /// meanwhile (`Conflict`, `root key`), for the root key in use by now.
+    pub async fn rewrap_new_workspace(
+        &self,
+        key: &WorkspaceKey,
+    ) -> Result<WorkspaceKey, VaultError> {
+        self.0.keys.rewrap_new_workspace(key).await
+    }
+
+    /// Looks whether another process replaced keys, and loads what is new; called once a second by
+    /// the composition root. Gives the epoch up to which all changes have been followed.
+    ///
+    /// # Errors
+    /// Where the new root key is not in its file yet, or the database cannot be read; then the keys
+    /// that are loaded stay in use.
+    pub async fn follow_keys(&self) -> Result<i64, VaultError> {
+        Ok(self.0.keys.follow().await?.0)
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.0.keys
     }
 
     /// The workspace's keys, unwrapped at first use.
@@ -153,13 +159,20 @@ impl Vault {
         &self,
         workspace: WorkspaceId,
     ) -> Result<Arc<WorkspaceKeys>, VaultError> {
-        if let Some(keys) = self.0.cached(workspace) {
-            return Ok(keys);
+        self.0.keys.keys(workspace).await
+    }
+
+    /// The same, for opening that record: a generation that was added since comes along.
+    pub(crate) async fn keys_for(
+        &self,
+        workspace: WorkspaceId,
+        record: &Sealed,
+    ) -> Result<Arc<WorkspaceKeys>, VaultError> {
+        let keys = self.keys(workspace).await?;
+        if keys.of(record.as_bytes()).is_err() {
+            self.0.keys.follow().await?;
         }
-        let rows = self.0.store.read(move |tx| tx.workspace_keys(workspace)).await?;
-        let newest = rows.iter().max_by_key(|row| row.generation);
-        let row = newest.ok_or(VaultError::NoWorkspaceKey)?;
-        Ok(self.0.remember(workspace, self.0.server.open_workspace_key(row)?))
+        Ok(keys)
     }
 
     /// Makes sure that the workspace's keys are at hand, so that its audit events can be chained.
@@ -182,10 +195,15 @@ impl Vault {
         workspace: WorkspaceId,
         row: Tagged<T>,
     ) -> Result<T, VaultError> {
-        Ok(self.keys(workspace).await?.verify(row)?)
+        let keys = self.keys(workspace).await?;
+        if !keys.vouch_for(&row) {
+            // Perhaps signed under a generation that was added since.
+            self.0.keys.follow().await?;
+        }
+        Ok(keys.verify(row)?)
     }
 
-    /// Checks one record of an audit chain.
+    /// What authenticates a record of an audit chain that is written now.
     pub async fn audit_mac(
         &self,
         workspace: WorkspaceId,
@@ -194,6 +212,18 @@ impl Vault {
         event: &[u8],
     ) -> Result<[u8; 32], VaultError> {
         Ok(self.keys(workspace).await?.audit_mac(previous, number, event))
+    }
+
+    /// What authenticates a stored record of an audit chain: under the key generation that gave
+    /// `found`, if any did that was in use at the record's time, or else under the newest.
+    pub async fn audit_mac_like(
+        &self,
+        workspace: WorkspaceId,
+        (found, at): (&[u8], Option<Timestamp>),
+        (previous, number, event): (&[u8], i64, &[u8]),
+    ) -> Result<[u8; 32], VaultError> {
+        let keys = self.keys(workspace).await?;
+        Ok(keys.audit_mac_like(found, at, (previous, number, event)))
     }
 
     /// A new bearer token with the hash under which it is stored.
@@ -205,20 +235,20 @@ impl Vault {
 
     /// The hash under which a token is stored.
     pub fn token_hash(&self, kind: TokenKind, token: &str) -> [u8; 32] {
-        self.0.server.token_hash(kind.purpose(), token)
+        self.0.keys.server().token_hash(kind.purpose(), token)
     }
 
     pub(crate) fn server(&self) -> &ServerKeys {
-        &self.0.server
+        self.0.keys.server()
     }
 
     pub(crate) fn pepper(&self) -> [u8; 32] {
-        self.0.server.pepper()
+        self.0.keys.server().pepper()
     }
 
     /// Authenticates the anchor file's content.
     pub(crate) fn anchor_mac(&self, content: &[u8]) -> [u8; 32] {
-        self.0.server.anchor_mac(content)
+        self.0.keys.server().anchor_mac(content)
     }
 
     /// The needles of a value, from the cache where they are young enough.
@@ -240,64 +270,5 @@ impl Vault {
         let now = self.now();
         let mut cache = self.0.needles.lock().unwrap_or_else(PoisonError::into_inner);
         cache.retain(|_, (at, _)| at.plus_millis(NEEDLES_MILLIS) > now);
-    }
-}
-
-impl Inner {
-    fn cached(&self, workspace: WorkspaceId) -> Option<Arc<WorkspaceKeys>> {
-        let workspaces = self.workspaces.read().unwrap_or_else(PoisonError::into_inner);
-        workspaces.get(&workspace).cloned()
-    }
-
-    fn remember(&self, workspace: WorkspaceId, keys: WorkspaceKeys) -> Arc<WorkspaceKeys> {
-        let mut workspaces = self.workspaces.write().unwrap_or_else(PoisonError::into_inner);
-        workspaces.entry(workspace).or_insert_with(|| Arc::new(keys)).clone()
-    }
-}
-
-/// The instance's id and the fingerprint of the key that sealed it, where the database is not new.
-pub async fn read_identity(store: &Store) -> Result<Option<([u8; 16], String)>, VaultError> {
-    let (instance, fingerprint) =
-        store.read(|tx| Ok((tx.meta(INSTANCE)?, tx.meta(FINGERPRINT)?))).await?;
-    let instance = instance.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
-    let fingerprint = fingerprint.and_then(|bytes| String::from_utf8(bytes).ok());
-    Ok(instance.zip(fingerprint))
-}
-
-fn expect_root(
-    path: &Path,
-    expected: String,
-    found: Option<RootKey>,
-) -> Result<RootKey, VaultError> {
-    let path = path.to_path_buf();
-    let Some(root) = found else { return Err(RootKeyError::Missing { path, expected }.into()) };
-    let found = root.fingerprint();
-    if found != expected {
-        return Err(RootKeyError::Wrong { path, expected, found }.into());
-    }
-    Ok(root)
-}
-
-/// Writes the identity of a new database; whoever comes second takes what the first has written.
-async fn adopt_identity(
-    store: &Store,
-    instance: [u8; 16],
-    fingerprint: &str,
-    path: &Path,
-) -> Result<[u8; 16], VaultError> {
-    let name = fingerprint.to_owned();
-    store
-        .record(move |tx| {
-            tx.init_meta(INSTANCE, &instance)?;
-            tx.init_meta(FINGERPRINT, name.as_bytes()).map(drop)
-        })
-        .await?;
-    match read_identity(store).await? {
-        Some((instance, expected)) if expected == fingerprint => Ok(instance),
-        Some((_, expected)) => {
-            let (path, found) = (path.to_path_buf(), fingerprint.to_owned());
-            Err(RootKeyError::Wrong { path, expected, found }.into())
-        }
-        None => Err(VaultError::Unreadable),
     }
 }

@@ -1,5 +1,7 @@
 //! `keyward serve`: puts the parts together, serves until told to stop, and drains.
 
+mod keys;
+
 use crate::config::{Config, Role, Serve};
 use crate::{home, logging};
 use anyhow::Context as _;
@@ -127,7 +129,8 @@ fn start_background(
     let (engine, vault) = (engine.clone(), engine.vault().clone());
     tokio::spawn(async move {
         let lease = tokio::spawn(engine.clone().keep_lease(adopts));
-        let _end_with_this = AbortOnDrop(lease);
+        let keys = tokio::spawn(keys::follow(vault.clone(), engine.node()));
+        let _end_with_this = [lease, keys].map(AbortOnDrop);
         let mut second = tokio::time::interval(Duration::from_secs(1));
         for count in 0u64.. {
             second.tick().await;

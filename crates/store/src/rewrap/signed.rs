@@ -141,12 +141,16 @@ mod tests {
     use super::SIGNED_TABLES;
     use crate::{migrate, schema};
 
+    /// Signed by the audit key, whose old generations go on vouching for what they wrote.
+    const BY_THE_AUDIT_KEY: [&str; 2] = ["audit_cursors", "audit_stubs"];
+
     #[test]
     fn every_table_with_a_tag_is_signed_anew() {
         let is_signed = |table: &schema::Table| {
             let has = |name: &str| table.columns.iter().any(|column| column.name == name);
             // What has no workspace is signed by a key of the whole server.
-            has("tag") && has("workspace_id")
+            let by_the_audit_key = BY_THE_AUDIT_KEY.contains(&table.name.as_str());
+            has("tag") && has("workspace_id") && !by_the_audit_key
         };
         let tables = schema::tables(migrate::newest()).unwrap();
         let mut expected: Vec<_> =
