@@ -16,6 +16,8 @@ mod credentials;
 mod finding;
 #[path = "conformance/fixture.rs"]
 mod fixture;
+#[path = "conformance/keys.rs"]
+mod keys;
 #[path = "conformance/people.rs"]
 mod people;
 #[path = "conformance/runs.rs"]
@@ -52,7 +54,6 @@ conformance! {
     tenants {
         small_values_are_kept
         workspaces_are_found_and_listed
-        workspace_keys_are_kept
         tokens_are_found_by_their_hash
         replies_are_kept_once
         nodes_live_and_die
@@ -69,6 +70,15 @@ conformance! {
     }
     credentials {
         credentials_come_back_as_they_were
+    keys {
+        generations_are_kept
+        a_root_key_changes_for_all_or_none
+        servers_say_how_far_they_followed
+        replacements_are_noted
+        version_keys_are_met_in_order_and_compared
+        small_records_are_met_and_compared
+        every_signed_row_is_met_and_compared
+    }
         a_key_is_unique_in_its_scope
         updates_compare_the_revision
         filters_narrow_the_list

@@ -1,8 +1,8 @@
 //! Workspaces, keys, members, tokens, nodes, small values and idempotent replies.
 
 use crate::fixture::{Fixture, at, conflict, id, open, sign};
-use keyward_model::id::{KeyId, MemberId, NodeId};
-use keyward_model::tenant::{ApiToken, WorkspaceKey};
+use keyward_model::id::{MemberId, NodeId};
+use keyward_model::tenant::ApiToken;
 use keyward_store::{Page, Reply, StoreError};
 
 pub(crate) async fn small_values_are_kept(f: &Fixture) {
@@ -43,29 +43,6 @@ pub(crate) async fn workspaces_are_found_and_listed(f: &Fixture) {
     f.write(move |tx| tx.bump_revision(first)).await.unwrap();
     assert_eq!(f.store.read(move |r| r.revision(first)).await, Ok(Some(2)));
     assert_eq!(f.store.read(|r| r.revision(id())).await, Ok(None));
-}
-
-pub(crate) async fn workspace_keys_are_kept(f: &Fixture) {
-    let workspace = f.workspace;
-    let key = |generation| WorkspaceKey {
-        workspace,
-        id: id::<KeyId>(),
-        generation,
-        wrapped: vec![generation as u8; 77],
-        created_at: at(generation),
-    };
-    let (second, mut first, twice) = (key(2), key(1), key(2));
-    for key in [second.clone(), first.clone()] {
-        f.write(move |tx| tx.insert_workspace_key(&key)).await.unwrap();
-    }
-    let refused = f.write(move |tx| tx.insert_workspace_key(&twice)).await;
-    assert_eq!(conflict(refused), "key generation");
-    let rewrapped = first.id;
-    let done = f.write(move |tx| tx.rewrap_workspace_key(workspace, rewrapped, b"new")).await;
-    assert_eq!(done, Ok(true));
-    first.wrapped = b"new".to_vec();
-    let kept = f.store.read(move |r| r.workspace_keys(workspace)).await;
-    assert_eq!(kept, Ok(vec![first, second]));
 }
 
 pub(crate) async fn tokens_are_found_by_their_hash(f: &Fixture) {
