@@ -252,4 +252,6 @@ pub(crate) fn open_text(
 }
 
 #[cfg(test)]
+mod tampering;
+#[cfg(test)]
 mod tests;
