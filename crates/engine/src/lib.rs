@@ -1,9 +1,11 @@
 //! Drives runs: accepts events, executes steps, stores what came out.
 
 mod accept;
+mod audit_retention;
 mod cancel;
 mod compiled;
 mod counters;
+mod explain;
 mod held_up;
 mod live;
 mod no_store;
@@ -18,6 +20,7 @@ mod steps;
 pub use accept::{Accepted, Event, RetryOf};
 pub use compiled::CompiledWorkflow;
 pub use counters::Counters;
+pub use explain::Asked;
 pub use live::{Live, LiveEvent, LiveRuns};
 pub use retry::RetryError;
 pub use runner::Ended;

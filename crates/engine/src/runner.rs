@@ -9,7 +9,7 @@ use crate::{Engine, EngineError};
 use keyward_model::actor::Actor;
 use keyward_model::clock::Timestamp;
 use keyward_model::error::StepErrorCode;
-use keyward_model::id::{MemberId, WorkflowId};
+use keyward_model::id::{MemberId, WorkflowId, WorkspaceId};
 use keyward_model::mask::Masked;
 use keyward_model::policy::{Ability, StepContext, may};
 use keyward_model::run::{self, NewStep, Next, Progress, RunEnd, RunStatus, StepStatus};
@@ -111,7 +111,10 @@ impl Engine {
     ) -> Result<Ended, EngineError> {
         // Asked for grants alone, so a workflow that names no key need not be asked.
         let standing = match drive.compiled.names_keys() {
-            true => self.standing(drive).await?,
+            true => {
+                let (workspace, author) = (drive.owned.workspace, drive.compiled.author);
+                self.standing(workspace, drive.workflow, drive.member, author).await?
+            }
             false => Standing::default(),
         };
         let vault = self.vault().run(&drive.context(""), standing).await?;
@@ -137,9 +140,13 @@ impl Engine {
 
     /// Rows 2, 5 and 6: whether whoever the run acts for may still run workflows, whose personal
     /// credentials count, and who saved the version.
-    async fn standing(&self, drive: &Drive) -> Result<Standing, EngineError> {
-        let (workspace, workflow) = (drive.owned.workspace, drive.workflow);
-        let starter = drive.member;
+    pub(crate) async fn standing(
+        &self,
+        workspace: WorkspaceId,
+        workflow: WorkflowId,
+        starter: Option<MemberId>,
+        author: MemberId,
+    ) -> Result<Standing, EngineError> {
         let read = self.vault().store().read(move |tx| {
             let member = starter.map(|member| tx.member(workspace, member)).transpose()?.flatten();
             Ok((member, tx.workflow(workspace, workflow)?))
@@ -150,7 +157,7 @@ impl Engine {
             Err(StoreError::Corrupt { .. }) => return Ok(Standing::default()),
             Err(error) => return Err(error.into()),
         };
-        let mut standing = Standing { author: Some(drive.compiled.author), ..Standing::default() };
+        let mut standing = Standing { author: Some(author), ..Standing::default() };
         if let Some(member) = member {
             let member = self.vault().verify(workspace, member).await;
             let runs = |member: Member| {

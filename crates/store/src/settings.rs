@@ -13,6 +13,9 @@ statements! {
     INSERT = "INSERT INTO settings (workspace_id, document, revision, tag) VALUES ($1, $2, $3, $4)";
     UPDATE = "UPDATE settings SET document = $2, revision = $3, tag = $4
         WHERE workspace_id = $1 AND revision = $5";
+    PUT = "INSERT INTO settings (workspace_id, document, revision, tag) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (workspace_id) DO UPDATE SET document = excluded.document,
+        revision = excluded.revision, tag = excluded.tag";
     BY_ID = "SELECT workspace_id, document, revision, tag FROM settings WHERE workspace_id = $1";
 }
 
@@ -47,6 +50,13 @@ impl Tx<'_> {
         let (row, tag) = settings.parts();
         let values = values![row.workspace, row.document(), row.revision, tag];
         self.session.execute(INSERT, values).map(|_| ()).map_err(|error| error.named("settings"))
+    }
+
+    /// Sets settings whose row is gone or was written by somebody else than the server.
+    pub fn put_settings(&mut self, settings: &Tagged<WorkspaceSettings>) -> Result<(), StoreError> {
+        let (row, tag) = settings.parts();
+        let values = values![row.workspace, row.document(), row.revision, tag];
+        self.session.execute(PUT, values).map(|_| ())
     }
 
     /// Replaces settings that are still at revision `expected`; otherwise `Conflict` (`revision`).

@@ -8,7 +8,7 @@ use crate::page::Select;
 use crate::tx::{Reader, RunTx, Tx};
 use crate::value::{Cells, Row, values};
 use keyward_model::clock::Timestamp;
-use keyward_model::id::{CredentialId, WorkflowId, WorkspaceId};
+use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
 
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -38,7 +38,7 @@ statements! {
     CLEAR_KEYS = "DELETE FROM workflow_keys WHERE workspace_id = $1 AND workflow_id = $2";
     ADD_KEY = "INSERT INTO workflow_keys (workspace_id, workflow_id, key, step)
         VALUES ($1, $2, $3, $4) ON CONFLICT (workspace_id, workflow_id, key, step) DO NOTHING";
-    DEPENDENTS = "SELECT w.workspace_id, w.id, w.name, w.active, k.step
+    DEPENDENTS = "SELECT w.workspace_id, w.id, w.name, w.active, w.owner_id, k.step
         FROM workflow_keys k JOIN workflows w
         ON w.workspace_id = k.workspace_id AND w.id = k.workflow_id
         WHERE k.workspace_id = $1 AND k.key = $2 ORDER BY w.id, k.step";
@@ -106,6 +106,8 @@ pub struct Dependent {
     pub name: String,
     /// Whether its trigger takes events.
     pub active: bool,
+    /// Its owner, whose personal credentials count.
+    pub owner: MemberId,
     /// The ids of the steps that name the key.
     pub steps: Vec<String>,
 }
@@ -177,10 +179,11 @@ impl Reader<'_> {
             let mut cells = Cells::new("workflows", row);
             let _workspace = cells.text()?;
             let workflow = cells.parsed()?;
-            let (name, active, step) = (cells.text()?, cells.flag()?, cells.text()?);
+            let (name, active) = (cells.text()?, cells.flag()?);
+            let (owner, step) = (cells.parsed()?, cells.text()?);
             match found.last_mut().filter(|last| last.workflow == workflow) {
                 Some(last) => last.steps.push(step),
-                None => found.push(Dependent { workflow, name, active, steps: vec![step] }),
+                None => found.push(Dependent { workflow, name, active, owner, steps: vec![step] }),
             }
         }
         Ok(found)

@@ -26,6 +26,8 @@ mod runs;
 mod shares;
 #[path = "conformance/tenants.rs"]
 mod tenants;
+#[path = "conformance/usage.rs"]
+mod usage;
 #[path = "conformance/workflows.rs"]
 mod workflows;
 
@@ -68,8 +70,6 @@ conformance! {
         failures_are_counted_and_forgiven
         attempts_at_once_are_all_counted
     }
-    credentials {
-        credentials_come_back_as_they_were
     keys {
         generations_are_kept
         a_root_key_changes_for_all_or_none
@@ -79,6 +79,8 @@ conformance! {
         small_records_are_met_and_compared
         every_signed_row_is_met_and_compared
     }
+    credentials {
+        credentials_come_back_as_they_were
         a_key_is_unique_in_its_scope
         updates_compare_the_revision
         filters_narrow_the_list

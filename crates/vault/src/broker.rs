@@ -206,7 +206,7 @@ fn places(hits: &[scan::Hit]) -> Vec<(usize, Vec<Place>)> {
 }
 
 /// The destination that the policy is held against.
-fn destination(draft: &Draft) -> Result<Destination, StepFailure> {
+pub(crate) fn destination(draft: &Draft) -> Result<Destination, StepFailure> {
     let to = draft.destination();
     let path = to.match_path().map_err(|ambiguous| {
         StepFailure::new(StepErrorCode::CredentialNotAllowedHere, ambiguous.to_string())

@@ -2,7 +2,7 @@
 
 mod failure;
 mod record;
-mod resolve;
+pub(crate) mod resolve;
 
 pub use failure::StepFailure;
 
@@ -389,16 +389,10 @@ impl StepVault {
             let reference = references.get(*number).ok_or_else(internal)?;
             by_key.entry(&reference.key).or_default().extend(places);
         }
-        let (mut revisions, mut uses) = (BTreeMap::new(), Vec::new());
-        for (key, places) in by_key {
-            let vault = self.vault();
-            let grant = self.current(key).await?;
-            let permit = grant.use_at(vault.fresh(), vault.now(), to, &places, operator_allows);
-            let permit = self.allowed(permit).await?;
-            let audible = audible(permit.credential(), to);
-            revisions.insert(key, audible.clone());
-            uses.push((audible, permit));
-        }
+        let asked = Instant::now();
+        let uses = self.permits(to, &by_key, operator_allows).await?;
+        let revisions: BTreeMap<_, _> =
+            by_key.keys().copied().zip(uses.iter().map(|(audible, _)| audible.clone())).collect();
         self.audit_uses(uses).await?;
         let mut values = HashMap::new();
         for (number, _) in wanted {
@@ -406,7 +400,29 @@ impl StepVault {
             let audible = revisions.get(reference.key.as_str()).ok_or_else(internal)?;
             values.insert(*number, self.open_reference(reference, audible).await?);
         }
+        // The record may have taken its time, and what was suspended meanwhile must not go out.
+        if asked.elapsed() >= FRESH {
+            self.permits(to, &by_key, operator_allows).await?;
+        }
         Ok(values)
+    }
+
+    /// Rows 7 and 8 for each key, in their order; refusals are recorded.
+    async fn permits(
+        &self,
+        to: &Destination,
+        by_key: &BTreeMap<&str, Vec<Place>>,
+        operator_allows: bool,
+    ) -> Result<Vec<(Audible, Permit<Use>)>, StepFailure> {
+        let mut uses = Vec::with_capacity(by_key.len());
+        for (key, places) in by_key {
+            let vault = self.vault();
+            let grant = self.current(key).await?;
+            let permit = grant.use_at(vault.fresh(), vault.now(), to, places, operator_allows);
+            let permit = self.allowed(permit).await?;
+            uses.push((audible(permit.credential(), to), permit));
+        }
+        Ok(uses)
     }
 
     fn vault(&self) -> &Vault {

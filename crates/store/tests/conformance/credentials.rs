@@ -5,6 +5,7 @@ use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, CredentialVersion, Scope, Sealed, Status,
 };
 use keyward_model::id::{CredentialId, WorkflowId};
+use keyward_model::saved_workflow::Workflow;
 use keyward_store::{Activity, CredentialFilter, Dependent, Listed, Page, StoreError, Use};
 use std::collections::BTreeMap;
 
@@ -271,13 +272,14 @@ pub(crate) async fn dependents_are_those_that_name_the_key(f: &Fixture) {
     let named = pairs(&[("K", "z")]);
     f.write(move |tx| tx.set_workflow_keys(workspace, two.id, &named)).await.unwrap();
     let found = f.store.read(move |r| r.dependents(workspace, "K")).await.unwrap();
-    let dependent = |workflow, name: &str, steps: &[&str]| Dependent {
-        workflow,
-        name: name.into(),
+    let dependent = |head: &Workflow, steps: &[&str]| Dependent {
+        workflow: head.id,
+        name: head.name.clone(),
         active: true,
+        owner: head.owner,
         steps: steps.iter().map(|step| step.to_string()).collect(),
     };
-    let expected = [dependent(one.id, "One", &["a", "b"]), dependent(two.id, "Two", &["z"])];
+    let expected = [dependent(&one, &["a", "b"]), dependent(&two, &["z"])];
     assert_eq!(found, expected);
     f.write(move |tx| tx.set_workflow_keys(workspace, one.id, &[])).await.unwrap();
     let keys = f.store.read(move |r| r.workflow_keys(workspace, two.id)).await;

@@ -1,22 +1,38 @@
-//! Resolving the keys that a step declares: rows 1 to 6, one read for all of them.
+//! Resolving keys: rows 1 to 6, one read for all of them. What a step gets and what people are told
+//! of it are decided from the same rows.
 
 use crate::run::RunVault;
 use crate::vault::VaultError;
 use keyward_model::credential::Credential;
 use keyward_model::error::StepErrorCode;
+use keyward_model::id::CredentialId;
 use keyward_model::policy::{Asked, Grant, Refusal, StepContext};
 use keyward_model::settings::Settings;
 use keyward_model::tag::Tampered;
 use keyward_store::StoreError;
 
-/// Rows 1 to 6 for each key: one read for all, tags checked.
+/// For each key what was decided.
+type Outcomes = Vec<(String, Result<Grant, Refusal>)>;
+
+/// Rows 1 to 6 for each key that a step declares.
 pub(super) async fn resolve(
     run: &RunVault,
     context: &StepContext,
     declared: &[String],
-) -> Result<Vec<(String, Result<Grant, Refusal>)>, VaultError> {
+) -> Result<Outcomes, VaultError> {
+    decide(run, context, declared, true, None).await
+}
+
+/// A decision for each key, or for the one credential `wanted` of it: one read for all, tags checked.
+pub(crate) async fn decide(
+    run: &RunVault,
+    context: &StepContext,
+    keys: &[String],
+    declared: bool,
+    wanted: Option<CredentialId>,
+) -> Result<Outcomes, VaultError> {
     let (workspace, workflow) = (context.workspace, context.workflow);
-    let keys = declared.to_vec();
+    let keys = keys.to_vec();
     let read = run.0.vault.store().read(move |tx| {
         let allowlist = intact(tx.allowlist(workspace, workflow))?;
         let settings = intact(tx.settings(workspace))?;
@@ -43,21 +59,24 @@ pub(super) async fn resolve(
             Some(rows) => rows.into_iter().map(|row| run.0.keys.verify(row)).collect(),
             None => Err(Tampered),
         };
-        let outcome = match candidates {
-            Ok(candidates) => Asked {
-                context,
-                key: &key,
-                starter_may_run: standing.starter_may_run,
-                owner: standing.owner,
-                author: standing.author,
-                allowlist: allowlist.as_ref(),
-                declared: true,
-                candidates,
-                shares: &shares,
-                settings: &settings,
+        let asked = candidates.map(|candidates| Asked {
+            context,
+            key: &key,
+            starter_may_run: standing.starter_may_run,
+            owner: standing.owner,
+            author: standing.author,
+            allowlist: allowlist.as_ref(),
+            declared,
+            candidates,
+            shares: &shares,
+            settings: &settings,
+        });
+        let outcome = match (asked, wanted) {
+            (Ok(asked), None) => asked.grant(),
+            (Ok(asked), Some(wanted)) => asked.grant_of(wanted),
+            (Err(_), _) => {
+                Err(Refusal { code: StepErrorCode::CredentialUnusable, reason: "tampered" })
             }
-            .grant(),
-            Err(_) => Err(Refusal { code: StepErrorCode::CredentialUnusable, reason: "tampered" }),
         };
         outcomes.push((key, outcome));
     }
