@@ -28,7 +28,7 @@ async fn handle(
     scope: InWorkspace,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<Shown>, Problem> {
-    match named(&api, &scope, &id, Act::List, Deleted::Shown).await? {
+    match named(&api, &scope, &id, Act::List, Deleted::Hidden).await? {
         Named::Found(found) => Ok(Json(show(&api, &scope, &found.credential).await?)),
         Named::Broken(Broken { id, row }) => Ok(Json(Shown::Broken(match row {
             Some(row) => BrokenView::tampered(&row),
