@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::header;
+use keyward_model::clock::Timestamp;
+use keyward_vault::SinkState;
 use std::fmt::Write as _;
 
 /// A router that serves the metrics alone, for an address of their own.
@@ -37,5 +39,32 @@ fn text(api: &Api) -> String {
     let wall = |(name, stands)| (format!("{{wall=\"{name}\"}}"), u64::from(stands));
     let walls: Vec<_> = engine.walls().into_iter().map(wall).collect();
     family("keyward_sandbox_wall", "gauge", "1 where the sandbox's wall stands.", &walls);
+    let sinks = api.vault().audit_gate().sinks();
+    let now = api.vault().now();
+    let of = |value: fn(&SinkState, Timestamp) -> u64| -> Vec<(String, u64)> {
+        let labels =
+            |sink: &SinkState| format!("{{sink=\"{}\",kind=\"{}\"}}", sink.place, sink.kind);
+        sinks.iter().map(|sink| (labels(sink), value(sink, now))).collect()
+    };
+    let waiting = of(|sink, _| sink.waiting);
+    family(
+        "keyward_audit_sink_waiting",
+        "gauge",
+        "Records that the sink has yet to take.",
+        &waiting,
+    );
+    let lag = of(|sink, now| {
+        let millis = sink.oldest.map_or(0, |oldest| now.millis() - oldest.millis());
+        u64::try_from(millis / 1000).unwrap_or(0)
+    });
+    family("keyward_audit_sink_lag_seconds", "gauge", "Age of the oldest of them.", &lag);
+    let sent = of(|sink, _| sink.sent);
+    family("keyward_audit_sink_sent_total", "counter", "Records this node brought it.", &sent);
+    let failures = of(|sink, _| sink.failures);
+    let help = "Attempts of this node that it did not take.";
+    family("keyward_audit_sink_failures_total", "counter", help, &failures);
+    let blocks = of(|sink, _| u64::from(sink.blocks));
+    let help = "1 while the sink keeps values from being released.";
+    family("keyward_audit_sink_blocks", "gauge", help, &blocks);
     text
 }

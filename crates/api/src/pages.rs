@@ -13,6 +13,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use html::escape;
 use http::{HeaderMap, HeaderValue, header};
+use keyward_vault::SinkState;
 use std::sync::LazyLock;
 
 const STYLE: &str = include_str!("pages/style.css");
@@ -30,9 +31,25 @@ const CSP_WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-src 
 /// `GET /readyz`
 pub(crate) async fn ready(State(api): State<Api>) -> Response {
     match api.store().healthy().await {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => format!("ready\n{}", sinks(&api)).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }
+}
+
+/// How audit sinks do, a line each; no addresses, for anybody may ask.
+fn sinks(api: &Api) -> String {
+    let line = |sink: SinkState| {
+        let (place, kind, waiting) = (sink.place, sink.kind, sink.waiting);
+        let state = match (sink.failing_since, &sink.failure) {
+            (Some(since), Some(failure)) => format!("failing since {since}: {failure}"),
+            (Some(since), None) => format!("failing since {since}"),
+            (None, _) if waiting > 0 => "behind".to_owned(),
+            (None, _) => "up to date".to_owned(),
+        };
+        let blocks = if sink.blocks { "; no value is released until it takes them" } else { "" };
+        format!("audit sink {place} ({kind}): {state}, {waiting} records waiting{blocks}\n")
+    };
+    api.vault().audit_gate().sinks().into_iter().map(line).collect()
 }
 
 /// `GET /problems/{code}`: the page of a problem's or step error's code.

@@ -128,6 +128,9 @@ pub(crate) struct Rotate {
     /// Write every record of every workspace, one JSON object a line.
     Export {
         /// Where to [default: standard output].
+        /// Also say which of this credential's records were altered or are missing.
+        #[arg(long, value_name = "ID")]
+        credential: Option<String>,
         file: Option<PathBuf>,
     },
 }
@@ -170,6 +173,19 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "KEYWARD_ROLE", value_delimiter = ',')]
     role: Vec<Role>,
     /// Refuse code steps where the kernel lacks any of the sandbox's walls.
+    /// Where audit records go: file:/path, http(s)://…, syslog+tls://host, syslog+tcp://host or
+    /// syslog+udp://host; several with commas.
+    #[arg(long, global = true, env = "KEYWARD_AUDIT_SINK", hide_env_values = true)]
+    audit_sink: Option<String>,
+    /// Release values only while every audit sink takes the records.
+    #[arg(long, global = true, env = "KEYWARD_AUDIT_SINK_REQUIRED")]
+    audit_sink_required: bool,
+    /// For how many seconds a required sink may be behind [default: 10].
+    #[arg(long, global = true, env = "KEYWARD_AUDIT_SINK_MAX_LAG", value_name = "SECONDS")]
+    audit_sink_max_lag: Option<u32>,
+    /// A file with the bearer token of HTTP audit sinks.
+    #[arg(long, global = true, env = "KEYWARD_AUDIT_SINK_TOKEN_FILE")]
+    audit_sink_token_file: Option<PathBuf>,
     #[arg(long, global = true, env = "KEYWARD_REQUIRE_ALL_WALLS")]
     require_all_walls: bool,
     /// Run code steps although the sandbox's main wall is missing. Dangerous.
@@ -225,6 +241,10 @@ struct File {
 
 /// What a command works with.
 pub(crate) struct Config {
+    audit_sink: Option<String>,
+    audit_sink_required: Option<bool>,
+    audit_sink_max_lag: Option<u32>,
+    audit_sink_token_file: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) database_url: Option<String>,
@@ -243,6 +263,10 @@ pub(crate) struct Config {
 }
 
 impl Options {
+    pub(crate) audit_sink: String,
+    pub(crate) audit_sink_required: bool,
+    pub(crate) audit_sink_max_lag: u32,
+    pub(crate) audit_sink_token_file: Option<PathBuf>,
     /// Merges flags, environment, file and defaults.
     pub(crate) fn resolve(self) -> anyhow::Result<Config> {
         let file = read_file(self.config.as_ref())?;
@@ -271,6 +295,11 @@ impl Options {
 }
 
 impl Config {
+            audit_sink: self.audit_sink.or(file.audit_sink).unwrap_or_default(),
+            audit_sink_required: self.audit_sink_required
+                || file.audit_sink_required.unwrap_or(false),
+            audit_sink_max_lag: self.audit_sink_max_lag.or(file.audit_sink_max_lag).unwrap_or(10),
+            audit_sink_token_file: self.audit_sink_token_file.or(file.audit_sink_token_file),
     /// Whether this node plays a part; all of them where none is named.
     pub(crate) fn plays(&self, role: Role) -> bool {
         self.roles.is_empty() || self.roles.contains(&role)

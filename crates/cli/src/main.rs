@@ -5,6 +5,7 @@ mod config;
 mod harden;
 mod home;
 mod logging;
+mod sinks;
 
 use clap::Parser as _;
 use config::Cli;

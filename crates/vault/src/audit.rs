@@ -135,4 +135,11 @@ impl Vault {
         let (instance, root_key) = identity.ok_or(VaultError::Unreadable)?;
         Ok(Header::new(self.now(), &instance, &root_key, keys))
     }
+
+    /// The name under which a sink's cursors are kept: of its URL, which may hold a secret, only a
+    /// keyed hash.
+    pub fn sink_name(&self, url: &str) -> String {
+        let hash = self.server().token_hash("audit-sink", url);
+        data_encoding::HEXLOWER.encode(hash.get(..12).unwrap_or_default())
+    }
 }

@@ -3,6 +3,7 @@
 
 mod backup;
 mod files;
+mod sinks;
 
 use crate::config::Config;
 use crate::{home, logging};
@@ -60,6 +61,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         config.database_url.is_some(),
     ));
     findings.extend(database_findings(config).await);
+    findings.extend(sinks::findings(config).await);
     findings.extend(sandbox(config).await);
     findings.push(listen(config.listen.ip(), config.public_url.as_deref()));
     findings.push(match home::egress(config, None) {

@@ -3,6 +3,7 @@
 mod keys;
 
 use crate::config::{Config, Role, Serve};
+use crate::sinks::Sinks;
 use crate::{home, logging};
 use anyhow::Context as _;
 use keyward_api::{Api, probe_router, router};
@@ -58,7 +59,7 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
         print_set_up_link(&vault, &public_url).await?;
     }
     logging::print(&format!("keyward listening on http://{address}"));
-    let background = start_background(&engine, anchor.clone(), config.plays(Role::Worker));
+    let background = start_background(&engine, anchor.clone(), config.plays(Role::Worker), sinks.required());
     let mut stop = Stop::new()?;
     let server = tokio::spawn({
         let stopping = stop.stopping();
@@ -79,6 +80,7 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     anchor.write(vault.store().heads())?;
     engine.sandbox().shutdown().await;
     vault.store().close().await;
+    feeding.finish().await;
     Ok(())
 }
 
@@ -129,6 +131,7 @@ fn start_background(
     let (engine, vault) = (engine.clone(), engine.vault().clone());
     tokio::spawn(async move {
         let lease = tokio::spawn(engine.clone().keep_lease(adopts));
+    sinks: Vec<String>,
         let keys = tokio::spawn(keys::follow(vault.clone(), engine.node()));
         let _end_with_this = [lease, keys].map(AbortOnDrop);
         let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -150,6 +153,7 @@ fn start_background(
                     tracing::warn!(%error, "old sessions not forgotten");
                 }
             }
+                engine.cut_audit(&sinks).await;
         }
     })
 }
