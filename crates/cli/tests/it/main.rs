@@ -8,6 +8,7 @@
 #![expect(unreachable_pub, reason = "the harness is shared by the modules of this one program")]
 
 mod api_contract;
+mod backup;
 mod bad_input;
 mod broker;
 mod crash;
@@ -20,5 +21,6 @@ mod people;
 mod runs;
 mod scene;
 mod server;
+mod single_sign_on;
 mod tampering;
 mod walkthrough;
