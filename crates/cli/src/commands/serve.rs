@@ -38,6 +38,8 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     let egress = home::egress(&config, Some(address))?;
     let vault = home::unlock(&config, store, egress).await?;
     let anchor = Arc::new(check_anchor(&config, &vault).await?);
+    let sinks = Sinks::configure(&config, &vault)?;
+    let feeding = sinks.start(&vault, home::node_id(&config.data_dir)?);
     let sandbox = sandbox.await??;
     let engine = Engine::new(vault.clone(), sandbox, home::node_id(&config.data_dir)?);
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
@@ -59,7 +61,8 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
         print_set_up_link(&vault, &public_url).await?;
     }
     logging::print(&format!("keyward listening on http://{address}"));
-    let background = start_background(&engine, anchor.clone(), config.plays(Role::Worker), sinks.required());
+    let background =
+        start_background(&engine, anchor.clone(), config.plays(Role::Worker), sinks.required());
     let mut stop = Stop::new()?;
     let server = tokio::spawn({
         let stopping = stop.stopping();
