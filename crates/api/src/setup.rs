@@ -107,17 +107,18 @@ async fn make(vault: &Vault, new: NewOwner) -> Result<Made, SetUpError> {
         // From here on the link opens nothing.
         tx.put_meta(SET_UP_HASH, &[])?;
         tx.insert_workspace(&row)?;
-        tx.insert_workspace_key(&key)?;
         tx.insert_settings(&settings)?;
         tx.insert_account(&account)?;
         tx.insert_member(&owner)?;
         tx.insert_token(&token_row)?;
         Ok(Audited::new((), events.clone()))
     };
-    match vault.store().write(write).await {
-        Ok(_) => Ok(Made { workspace: made, token }),
-        Err(StoreError::Conflict { what: OWNER }) => Err(SetUpError::OwnerExists),
-        Err(error) => Err(VaultError::from(error).into()),
+    match vault.write_workspace(key, write).await {
+        Ok(()) => Ok(Made { workspace: made, token }),
+        Err(VaultError::Store(StoreError::Conflict { what: OWNER })) => {
+            Err(SetUpError::OwnerExists)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -13,8 +13,8 @@ use keyward_model::tenant::{KeyState, WorkspaceKey};
 pub const ROOT_FINGERPRINT: &str = "root-key-fingerprint";
 /// The small value that every change of keys raises.
 const EPOCH: &str = "keys-epoch";
-/// What is in the way where another root key is in use by now.
-const ROOT_KEY: &str = "root key";
+/// What is in the way (`Conflict`) where another root key is in use by now.
+pub const ROOT_KEY: &str = "root key";
 /// What is in the way where a workspace's keys were changed in between.
 const WORKSPACE_KEY: &str = "workspace key";
 

@@ -51,7 +51,7 @@ pub use chain::AuditMac;
 pub use credentials::{CredentialFilter, Listed, Visible};
 pub use error::{Cause, StoreError};
 pub use idempotency::Reply;
-pub use keys::{KeyRotation, KeysState, ROOT_FINGERPRINT, RotationPhase};
+pub use keys::{KeyRotation, KeysState, ROOT_FINGERPRINT, ROOT_KEY, RotationPhase};
 pub use page::{Page, Paged};
 pub use rewrap::{CellKind, CellOwner, SIGNED_TABLES, SealedCell, Signed, SignedRow, VersionKey};
 pub use runs::{Owned, RunFilter};

@@ -14,7 +14,7 @@ use keyward_model::id::{CredentialId, Identifier, WorkspaceId};
 use keyward_model::mask::Needles;
 use keyward_model::tag::{Granting, Tagged};
 use keyward_model::tenant::WorkspaceKey;
-use keyward_store::{Store, StoreError};
+use keyward_store::{Audited, ROOT_KEY, Store, StoreError, Tx};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,19 +125,36 @@ impl Vault {
         &self.0.egress
     }
 
-    /// Makes the key of a new workspace and keeps it at hand; the caller writes the row with the
-    /// workspace.
+    /// Makes the key of a new workspace and keeps it at hand; `write_workspace` writes it.
     pub fn new_workspace(&self, workspace: WorkspaceId) -> Result<WorkspaceKey, VaultError> {
         self.0.keys.new_workspace(workspace, self.now())
     }
 
-    /// Wraps the key of a workspace that could not be written, because the root key was changed
-    /// meanwhile (`Conflict`, `root key`), for the root key in use by now.
-    pub async fn rewrap_new_workspace(
-        &self,
-        key: &WorkspaceKey,
-    ) -> Result<WorkspaceKey, VaultError> {
-        self.0.keys.rewrap_new_workspace(key).await
+    /// Writes a new workspace's key together with what the closure writes. Where the root key was
+    /// changed meanwhile, the key is wrapped anew for that one.
+    ///
+    /// # Errors
+    /// What the closure gave, or what the database says.
+    pub async fn write_workspace<T, F>(&self, key: WorkspaceKey, write: F) -> Result<T, VaultError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<Audited<T>, StoreError> + Clone + Send + 'static,
+    {
+        let attempt = async |key: WorkspaceKey| {
+            let mut write = write.clone();
+            let write = move |tx: &mut Tx<'_>| {
+                tx.insert_workspace_key(&key)?;
+                write(tx)
+            };
+            self.store().write(write).await.map(|(value, _)| value)
+        };
+        match attempt(key.clone()).await {
+            Err(StoreError::Conflict { what: ROOT_KEY }) => {
+                let key = self.0.keys.rewrap_new_workspace(&key).await?;
+                Ok(attempt(key).await?)
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Looks whether another process replaced keys, and loads what is new; called once a second by

@@ -83,12 +83,11 @@ async fn handle(
     let write = move |tx: &mut Tx<'_>| {
         let row = Workspace { slug: free_slug(tx, &row.slug)?, ..row.clone() };
         tx.insert_workspace(&row)?;
-        tx.insert_workspace_key(&key)?;
         tx.insert_settings(&settings)?;
         tx.insert_member(&owner)?;
         Ok(Audited::new(row, events.clone()))
     };
-    let (made, _) = api.store().write(write).await?;
+    let made = vault.write_workspace(key, write).await?;
     Ok((StatusCode::CREATED, axum::Json(view(made))))
 }
 

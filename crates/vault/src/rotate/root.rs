@@ -8,7 +8,7 @@ use crate::root_file::NewRootKey;
 use crate::vault::{Vault, VaultError};
 use keyward_model::actor::Actor;
 use keyward_model::id::WorkspaceId;
-use keyward_store::{Audited, StoreError, Tx};
+use keyward_store::{Audited, ROOT_KEY, StoreError, Tx};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,7 +102,7 @@ impl Vault {
         };
         match self.store().write(write).await {
             Ok(_) => Ok(Commit::Done(count)),
-            Err(StoreError::Conflict { what: "root key" }) => Err(RotateError::Changed),
+            Err(StoreError::Conflict { what: ROOT_KEY }) => Err(RotateError::Changed),
             Err(StoreError::Conflict { .. }) => Ok(Commit::Again),
             Err(error) => self.look((before, after), (new, count), error).await,
         }
