@@ -11,11 +11,13 @@ use keyward_model::people::SESSION_MILLIS;
 use keyward_vault::{NewToken, TokenKind};
 use url::Url;
 
+/// The session's cookie.
+const SESSION: &str = "keyward";
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// The cookie's name: the browser holds `__Host-` to https, this host and the whole path.
-fn name(public_url: &str) -> &'static str {
-    if is_https(public_url) { "__Host-keyward" } else { "keyward" }
+fn name(public_url: &str, plain: &str) -> String {
+    if is_https(public_url) { format!("__Host-{plain}") } else { plain.to_owned() }
 }
 
 fn is_https(public_url: &str) -> bool {
@@ -24,7 +26,12 @@ fn is_https(public_url: &str) -> bool {
 
 /// The token in the request's cookie.
 pub(crate) fn token<'a>(api: &Api, headers: &'a HeaderMap) -> Option<&'a str> {
-    let name = name(api.public_url());
+    find(api, SESSION, headers)
+}
+
+/// What the cookie of that plain name holds.
+pub(crate) fn find<'a>(api: &Api, plain: &str, headers: &'a HeaderMap) -> Option<&'a str> {
+    let name = name(api.public_url(), plain);
     let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('='));
     pairs.find(|(found, _)| found.trim() == name).map(|(_, value)| value.trim())
@@ -32,16 +39,22 @@ pub(crate) fn token<'a>(api: &Api, headers: &'a HeaderMap) -> Option<&'a str> {
 
 /// The header that gives a browser its session.
 pub(crate) fn set(api: &Api, token: &NewToken) -> HeaderValue {
-    header(api.public_url(), token.reveal(), SESSION_MILLIS / 1000)
+    header(api.public_url(), SESSION, token.reveal(), SESSION_MILLIS / 1000)
 }
 
 /// The header that takes it away.
 pub(crate) fn clear(api: &Api) -> HeaderValue {
-    header(api.public_url(), "", 0)
+    header(api.public_url(), SESSION, "", 0)
 }
 
-fn header(public_url: &str, value: &str, max_age: i64) -> HeaderValue {
-    let (name, secure) = (name(public_url), if is_https(public_url) { " Secure;" } else { "" });
+/// The header that gives a browser another cookie, for so many seconds; its value is visible ASCII.
+pub(crate) fn named(api: &Api, plain: &str, value: &str, max_age: i64) -> HeaderValue {
+    header(api.public_url(), plain, value, max_age)
+}
+
+fn header(public_url: &str, plain: &str, value: &str, max_age: i64) -> HeaderValue {
+    let name = name(public_url, plain);
+    let secure = if is_https(public_url) { " Secure;" } else { "" };
     let text = format!("{name}={value};{secure} HttpOnly; SameSite=Lax; Path=/; Max-Age={max_age}");
     // Made of visible ASCII alone.
     let mut header = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
@@ -102,7 +115,11 @@ mod tests {
     #[test]
     fn the_cookie_fits_the_public_url() {
         let check = |url: &str, expected: &str| {
-            assert_eq!(header(url, "kwc_x", 60).to_str().expect("text"), expected, "{url}");
+            assert_eq!(
+                header(url, SESSION, "kwc_x", 60).to_str().expect("text"),
+                expected,
+                "{url}"
+            );
         };
         check(
             "https://keyward.example.com",

@@ -23,6 +23,7 @@ mod runs;
 mod scopes;
 mod sessions;
 mod setup;
+mod single_sign_on;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -36,3 +37,4 @@ pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use router::{Api, probe_router, router};
 pub use setup::{NewOwner, SetUpError, check_owner, create_owner, has_owner, new_set_up_token};
+pub use single_sign_on::{CALLBACK, SignIn, SingleSignOn};

@@ -2,7 +2,7 @@
 
 mod change;
 mod create;
-mod leave;
+pub(crate) mod leave;
 mod list;
 mod remove;
 

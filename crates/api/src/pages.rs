@@ -96,6 +96,18 @@ pub(crate) async fn stylesheet() -> Response {
     ([(header::CONTENT_TYPE, kind)], STYLE).into_response()
 }
 
+/// The page of a browser that came from a provider and is not signed in.
+pub(crate) fn not_signed_in(provider: &str, problem: &Problem) -> Response {
+    let (provider, detail) = (escape(provider), escape(problem.detail()));
+    let body = format!(
+        "<p class=\"eyebrow\">{provider}</p>\n<h1>You are not signed in</h1>\n<p>{detail}.</p>\n\
+         <p class=\"foot\"><a href=\"/sign-in/oidc\">Try again</a></p>"
+    );
+    let mut response = page("Sign in", &body);
+    *response.status_mut() = problem.status();
+    response
+}
+
 /// Whether Markdown is asked for by name, and HTML is not.
 fn wants_markdown(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());

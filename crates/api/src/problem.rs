@@ -77,6 +77,16 @@ impl Problem {
         self.code
     }
 
+    /// What it says to people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status_and_title().0
+    }
+
     fn status_and_title(&self) -> (StatusCode, &'static str) {
         let found = PROBLEM_CODES.iter().find(|(code, ..)| *code == self.code);
         let (status, title) =

@@ -2,9 +2,10 @@
 
 use crate::operation::Operation;
 use crate::problem::Problem;
+use crate::single_sign_on::SignIn;
 use crate::{
     account, audit, credentials, hooks, idempotency, invitations, list, members, metrics, openapi,
-    pages, runs, sessions, setup, tokens, workflows, workspaces,
+    pages, runs, sessions, setup, single_sign_on, tokens, workflows, workspaces,
 };
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -25,13 +26,19 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     engine: Engine,
     public_url: String,
+    sign_in: SignIn,
     tests: credentials::TestLimit,
 }
 
 impl Api {
     /// An API over an engine; `public_url` has no slash at its end.
     pub fn new(engine: Engine, public_url: String) -> Self {
-        Self(Arc::new(Inner { engine, public_url, tests: Default::default() }))
+        Self::with_sign_in(engine, public_url, SignIn::default())
+    }
+
+    /// The same, where people sign in in other ways than with passwords alone.
+    pub fn with_sign_in(engine: Engine, public_url: String, sign_in: SignIn) -> Self {
+        Self(Arc::new(Inner { engine, public_url, sign_in, tests: Default::default() }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -44,6 +51,10 @@ impl Api {
 
     pub(crate) fn store(&self) -> &Store {
         self.vault().store()
+    }
+
+    pub(crate) fn sign_in(&self) -> &SignIn {
+        &self.0.sign_in
     }
 
     pub(crate) fn public_url(&self) -> &str {
@@ -60,6 +71,7 @@ impl Api {
 pub(crate) fn operations() -> Vec<Operation> {
     [
         setup::operations(),
+        single_sign_on::operations(),
         sessions::operations(),
         account::operations(),
         workspaces::operations(),
@@ -82,6 +94,8 @@ pub fn router(api: Api) -> Router {
         .route("/hooks/{token}", any(hooks::receive))
         .route("/hooks/{token}/{*rest}", any(hooks::receive))
         .route("/setup", get(pages::set_up))
+        .route("/sign-in/oidc", get(single_sign_on::begin))
+        .route(single_sign_on::CALLBACK, get(single_sign_on::complete))
         .route("/setup.js", get(pages::set_up_script))
         .route("/pages.css", get(pages::stylesheet))
         .route("/problems/{code}", get(pages::problem))

@@ -1,11 +1,15 @@
 //! Commands and options: flags first, then the environment, then the configuration file, then
 //! defaults. Every option of `serve` has its variable.
 
+mod sign_in;
+
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+pub(crate) use sign_in::SignInConfig;
 
 /// Workflows with credentials that nobody can see.
 #[derive(Parser)]
@@ -191,6 +195,8 @@ pub(crate) struct Options {
     /// Run code steps although the sandbox's main wall is missing. Dangerous.
     #[arg(long, global = true)]
     unsafe_sandbox: bool,
+    #[command(flatten)]
+    sign_in: sign_in::SignInOptions,
     /// A TOML file with the same options.
     #[arg(long, global = true, env = "KEYWARD_CONFIG")]
     config: Option<PathBuf>,
@@ -237,6 +243,8 @@ struct File {
     metrics_listen: Option<SocketAddr>,
     role: Option<Vec<Role>>,
     require_all_walls: Option<bool>,
+    #[serde(default)]
+    sign_in: sign_in::Table,
 }
 
 /// What a command works with.
@@ -258,6 +266,7 @@ pub(crate) struct Config {
     pub(crate) roles: Vec<Role>,
     pub(crate) require_all_walls: bool,
     pub(crate) unsafe_sandbox: bool,
+    pub(crate) sign_in: SignInConfig,
     /// Whether commands print JSON.
     pub(crate) json: bool,
 }
@@ -289,6 +298,7 @@ impl Options {
             roles,
             require_all_walls: self.require_all_walls || file.require_all_walls.unwrap_or(false),
             unsafe_sandbox: self.unsafe_sandbox,
+            sign_in: self.sign_in.resolve(file.sign_in),
             json: self.json,
         })
     }

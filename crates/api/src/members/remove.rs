@@ -8,6 +8,7 @@ use crate::problem::Problem;
 use crate::router::Api;
 use axum::extract::{Path, State};
 use http::{Method, StatusCode};
+use keyward_model::actor::Actor;
 use keyward_model::audit::Action;
 use keyward_model::people::may_change;
 use keyward_model::policy::Ability;
@@ -34,7 +35,7 @@ async fn handle(
     let (member, tag) = named(&api, &scope, &id).await?;
     let mut removed = scope.event(&api, Action::MemberRemoved);
     removed.reason = member.id.to_string();
-    let leave = Leave::of(&api, &scope, &member).await?;
+    let leave = Leave::of(&api, &Actor::from(&scope.caller), &member).await?;
     let actor = scope.caller.role;
     let write = move |tx: &mut Tx<'_>| {
         unchanged(tx, &member, &tag)?;

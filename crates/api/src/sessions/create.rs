@@ -52,6 +52,9 @@ async fn handle(
     Json(body): Json<SignIn>,
 ) -> Result<Opened, Problem> {
     cookie::check_origin(&api, &headers)?;
+    if !api.sign_in().passwords {
+        return Err(Problem::new("forbidden", "this server takes no passwords; use single sign-on"));
+    }
     let email =
         names::email("/email", &body.email).map_err(|fault| Problem::invalid(vec![fault]))?;
     let attempt = Attempt::begin(&api, &client, Some(&email)).await?;

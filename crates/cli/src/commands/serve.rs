@@ -43,7 +43,9 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     let sandbox = sandbox.await??;
     let engine = Engine::new(vault.clone(), sandbox, home::node_id(&config.data_dir)?);
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let api = Api::new(engine.clone(), public_url.trim_end_matches('/').to_owned());
+    let public_url = public_url.trim_end_matches('/').to_owned();
+    let sign_in = config.sign_in.open(&public_url)?;
+    let api = Api::with_sign_in(engine.clone(), public_url.clone(), sign_in);
     if config.plays(Role::Worker) {
         engine.resume().await?;
     }
