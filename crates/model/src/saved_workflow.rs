@@ -84,6 +84,17 @@ pub struct Allowlist {
     pub keys: Vec<String>,
 }
 
+impl Allowlist {
+    /// Whether nothing that the other list lets through is kept out by this one.
+    pub fn covers(&self, narrower: &Self) -> bool {
+        match (self.enabled, narrower.enabled) {
+            (false, _) => true,
+            (true, false) => false,
+            (true, true) => narrower.keys.iter().all(|key| self.keys.contains(key)),
+        }
+    }
+}
+
 impl Granting for Allowlist {
     const TABLE: &'static str = "allowlists";
     fn columns(&self, out: &mut Columns) {
@@ -92,5 +103,31 @@ impl Granting for Allowlist {
         self.keys.iter().for_each(|key| {
             out.text(key);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Identifier as _;
+
+    #[test]
+    fn a_list_covers_what_is_narrower() {
+        let list = |enabled, keys: &[&str]| Allowlist {
+            workspace: WorkspaceId::from_bytes([1; 16]),
+            workflow: WorkflowId::from_bytes([2; 16]),
+            enabled,
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        };
+        let check = |before: (bool, &[&str]), after: (bool, &[&str]), expected: bool| {
+            let covers = list(before.0, before.1).covers(&list(after.0, after.1));
+            assert_eq!(covers, expected, "{before:?} to {after:?}");
+        };
+        check((false, &[]), (true, &["A"]), true);
+        check((false, &["A"]), (false, &["B"]), true);
+        check((true, &["A", "B"]), (true, &["B"]), true);
+        check((true, &["A"]), (true, &["A", "B"]), false);
+        check((true, &["A"]), (false, &["A"]), false);
+        check((true, &[]), (true, &[]), true);
     }
 }

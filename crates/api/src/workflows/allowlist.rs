@@ -12,8 +12,9 @@ use keyward_model::audit::Action;
 use keyward_model::json::Fault;
 use keyward_model::policy::Ability;
 use keyward_model::saved_workflow::Allowlist;
+use keyward_model::tag::Tag;
 use keyward_model::workflow::CredentialKey;
-use keyward_store::{Audited, Tx};
+use keyward_store::{Audited, StoreError, Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +47,8 @@ pub(crate) fn operations() -> [Operation; 2] {
             Method::PUT,
             path,
             "setAllowlist",
-            "Set which keys a workflow's runs may resolve.",
-            Access::Member(Ability::SetAllowlist),
+            "Set which keys a workflow's runs may resolve; editors may narrow it.",
+            Access::Member(Ability::EditWorkflows),
             put,
         )
         .body::<AllowlistBody>()
@@ -74,22 +75,50 @@ async fn put(
     Path((_, id)): Path<(String, String)>,
     body::Json(mut body): body::Json<AllowlistBody>,
 ) -> Result<Json<AllowlistBody>, Problem> {
-    scope.may(Ability::SetAllowlist)?;
+    scope.may(Ability::EditWorkflows)?;
     let head = super::find(&api, &scope, &id).await?;
     check(&body.keys)?;
     body.keys.sort();
     body.keys.dedup();
     let (workspace, workflow) = (head.workspace, head.id);
     let row = Allowlist { workspace, workflow, enabled: body.enabled, keys: body.keys.clone() };
+    let before = narrowed(&api, &scope, &row).await?;
     let row = api.vault().sign(workspace, row).await?;
     let mut event = scope.event(&api, Action::AllowlistChanged);
     event.workflow = Some(workflow);
     let write = move |tx: &mut Tx<'_>| {
+        // What was held against the earlier list must still be what is there.
+        let tag = tx.allowlist(workspace, workflow)?.map(|row| *row.parts().1);
+        if before.is_some() && before != tag {
+            return Err(StoreError::Conflict { what: "allowlist" });
+        }
         tx.put_allowlist(&row)?;
         Ok(Audited::new((), vec![event.clone()]))
     };
     api.store().write(write).await?;
     Ok(Json(body))
+}
+
+/// Whoever may not set lists may narrow them: gives the earlier list's tag, or nothing where the
+/// caller may set any list.
+async fn narrowed(
+    api: &Api,
+    scope: &InWorkspace,
+    row: &Allowlist,
+) -> Result<Option<Tag>, Problem> {
+    if scope.may(Ability::SetAllowlist).is_ok() {
+        return Ok(None);
+    }
+    let (workspace, workflow) = (row.workspace, row.workflow);
+    let before = api.store().read(move |tx| tx.allowlist(workspace, workflow)).await?;
+    let before = before.ok_or_else(Problem::forbidden)?;
+    let tag = *before.parts().1;
+    let before = api.vault().verify(workspace, before).await.map_err(|_| Problem::forbidden())?;
+    if !before.covers(row) {
+        let detail = "your role may narrow an allowlist, not widen it or switch it off";
+        return Err(Problem::new("forbidden", detail));
+    }
+    Ok(Some(tag))
 }
 
 fn check(keys: &[String]) -> Result<(), Problem> {
