@@ -18,6 +18,7 @@ mod hostile_code;
 mod masking;
 mod matrix;
 mod people;
+mod rotation;
 mod runs;
 mod scene;
 mod server;

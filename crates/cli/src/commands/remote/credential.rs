@@ -1,4 +1,7 @@
-//! `keyward credential`: made, listed, replaced, deleted. Values go in and never come out.
+//! `keyward credential`: made, listed, replaced, rotated, deleted. Values go in and never come out.
+
+mod rotate;
+mod versions;
 
 use super::client::{Body, Client, segment};
 use super::secret::{FieldOptions, Fields, to_json};
@@ -27,13 +30,50 @@ pub(crate) enum Command {
         #[command(flatten)]
         fields: FieldOptions,
     },
-    /// Delete a credential.
+    /// Rotate a credential: stage a new value, test it, promote it, and show what comes next.
+    Rotate(rotate::Rotate),
+    /// Ask the service whether it takes a credential's value.
+    Test {
+        /// Key or id.
+        credential: String,
+        /// A staged or an earlier version instead of the current one.
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<i64>,
+    },
+    /// List the versions of a credential's value.
+    Versions {
+        /// Key or id.
+        credential: String,
+    },
+    /// Return to an earlier version, within its grace period.
+    Rollback {
+        /// Key or id.
+        credential: String,
+        /// The version's number.
+        version: i64,
+    },
+    /// Discard a staged version, or destroy an earlier one.
+    Discard {
+        /// Key or id.
+        credential: String,
+        /// The version's number.
+        version: i64,
+    },
+    /// Delete a credential; for 30 days it can be restored.
     Delete {
         /// Key or id.
         credential: String,
         /// Also where workflows use it.
         #[arg(long)]
         confirm: bool,
+        /// Destroy its values at once: it cannot be restored.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Bring a deleted credential back.
+    Restore {
+        /// Its id, or its key.
+        credential: String,
     },
 }
 
@@ -168,16 +208,50 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
             Ok(())
         }
         Command::Set { credential, fields } => set(&credential, fields, client).await,
-        Command::Delete { credential, confirm } => {
+        Command::Rotate(rotate) => rotate::run(rotate, client).await,
+        Command::Test { credential, version } => {
             let id = find(client, &credential).await?;
-            let query = if confirm { "?confirm=true" } else { "" };
-            client.send("DELETE", &format!("/credentials/{id}{query}"), Body::default()).await?;
-            if !client.json {
-                logging::print(&format!("deleted {id}"));
-            }
+            versions::test(&id, version, client).await
+        }
+        Command::Versions { credential } => {
+            let id = find(client, &credential).await?;
+            versions::list(&id, client).await
+        }
+        Command::Rollback { credential, version } => {
+            let id = find(client, &credential).await?;
+            versions::roll_back(&id, version, client).await
+        }
+        Command::Discard { credential, version } => {
+            let id = find(client, &credential).await?;
+            versions::discard(&id, version, client).await
+        }
+        Command::Delete { credential, confirm, now } => {
+            delete(&credential, confirm, now, client).await
+        }
+        Command::Restore { credential } => {
+            let id = find_among(client, &credential, &[("deleted", "true")]).await?;
+            let path = format!("/credentials/{id}/restore");
+            show(&client.send("POST", &path, Body::default()).await?, client.json);
             Ok(())
         }
     }
+}
+
+async fn delete(name: &str, confirm: bool, now: bool, client: &Client) -> anyhow::Result<()> {
+    let id = find(client, name).await?;
+    let flags = [("confirm", confirm), ("now", now)].into_iter().filter(|(_, is)| *is);
+    let query: Vec<_> = flags.map(|(flag, _)| format!("{flag}=true")).collect();
+    let path = format!("/credentials/{id}?{}", query.join("&"));
+    client.send("DELETE", path.trim_end_matches('?'), Body::default()).await?;
+    match (client.json, now) {
+        (true, _) => {}
+        (false, true) => logging::print(&format!("deleted {id} and destroyed its values")),
+        (false, false) => {
+            let command = format!("keyward credential restore {id}");
+            logging::print(&format!("deleted {id}; within 30 days, `{command}` brings it back"));
+        }
+    }
+    Ok(())
 }
 
 async fn make(mut create: Create, client: &Client) -> anyhow::Result<()> {
@@ -219,8 +293,22 @@ async fn make(mut create: Create, client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set(name: &str, mut options: FieldOptions, client: &Client) -> anyhow::Result<()> {
+async fn set(name: &str, options: FieldOptions, client: &Client) -> anyhow::Result<()> {
     let id = find(client, name).await?;
+    let body = new_value(&id, options, client).await?;
+    let changed = client.send("PUT", &format!("/credentials/{id}/value"), body).await?;
+    match client.json {
+        true => table::print_json(&changed),
+        false => logging::print(&format!(
+            "replaced the value of {id}: version {}",
+            table::cell(&changed, "/version")
+        )),
+    }
+    Ok(())
+}
+
+/// The body with a new value for a credential: where no secret field is named, all are read.
+async fn new_value(id: &str, mut options: FieldOptions, client: &Client) -> anyhow::Result<Body> {
     let before = client.get(&format!("/credentials/{id}"), &[]).await?;
     let is_secret =
         |name: &str| before.pointer(&format!("/fields/{name}/secret")) == Some(&Value::Bool(true));
@@ -236,17 +324,7 @@ async fn set(name: &str, mut options: FieldOptions, client: &Client) -> anyhow::
     struct Overwrite<'a> {
         fields: &'a Fields,
     }
-    let body = Body::hidden(to_json(&Overwrite { fields: &fields }, &fields, 64)?);
-    let path = format!("/credentials/{id}/value");
-    let changed = client.send("PUT", &path, body).await?;
-    match client.json {
-        true => table::print_json(&changed),
-        false => logging::print(&format!(
-            "replaced the value of {id}: version {}",
-            table::cell(&changed, "/version")
-        )),
-    }
-    Ok(())
+    Ok(Body::hidden(to_json(&Overwrite { fields: &fields }, &fields, 64)?))
 }
 
 /// Arguments are seen by every process of the machine and kept in shells' histories.
@@ -352,10 +430,19 @@ fn show(credential: &Value, json: bool) {
 
 /// The id of a credential that is named by its id or its key.
 pub(crate) async fn find(client: &Client, name: &str) -> anyhow::Result<String> {
+    find_among(client, name, &[]).await
+}
+
+/// The same among those that a filter gives.
+async fn find_among(
+    client: &Client,
+    name: &str,
+    filter: &[(&str, &str)],
+) -> anyhow::Result<String> {
     if CredentialId::parse(name).is_ok() {
         return Ok(segment(name));
     }
-    let items = client.all("/credentials", &[("q", name)]).await?;
+    let items = client.all("/credentials", &[&[("q", name)], filter].concat()).await?;
     let same = items.iter().filter(|item| item.get("key").and_then(Value::as_str) == Some(name));
     table::only_id(same)?
         .ok_or_else(|| anyhow::anyhow!("there is no credential {name}, or you may not see it"))
