@@ -245,6 +245,21 @@ impl Server {
         child.wait().is_ok_and(|status| status.success())
     }
 
+    /// Goes on with another data directory and database at the next start; a database left behind on
+    /// PostgreSQL is kept as evidence.
+    pub fn move_to(&mut self, data: PathBuf, database_url: Option<String>) {
+        if let Some(url) = &self.database_url {
+            let dump = format!("{}.sql", url.rsplit('/').next().unwrap_or("database"));
+            Postgres::shared().dump(url, &self.evidence.folder().join(dump));
+        }
+        (self.data, self.database_url) = (data, database_url);
+    }
+
+    /// Where its database is, on PostgreSQL.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref()
+    }
+
     /// A private folder for what must not be swept.
     pub fn private(&self) -> &Path {
         self.private.path()
