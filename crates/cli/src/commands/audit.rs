@@ -28,7 +28,7 @@ pub(crate) async fn run(config: &Config, command: Audit) -> anyhow::Result<()> {
             let checker = || watch.map_or_else(Checker::default, Checker::watching);
             let checked = match file {
                 // A file brings the keys that it needs: only the root key must be here.
-                Some(path) => file::check(config, &path, checker())?,
+                Some(path) => file::check(config, &path, checker()).await?,
                 None => database::check(config, checker).await?,
             };
             report(config.json, &checked)

@@ -1,10 +1,11 @@
 //! Checks an exported file with the keys that it brings, wrapped by the root key: no database needed.
 
 use super::{Checked, home};
+use crate::commands::{has_database, open_existing};
 use crate::config::Config;
 use anyhow::Context as _;
 use keyward_model::audit::{Checker, End, Header, Line};
-use keyward_vault::AuditKeys;
+use keyward_vault::{AuditKeys, RootKeyError, VaultError};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -13,8 +14,12 @@ use std::path::Path;
 const LONGEST: u64 = 8 * 1024 * 1024;
 
 /// Reads the file twice: first what must be found, then each record in its order.
-pub(super) fn check(config: &Config, path: &Path, mut checker: Checker) -> anyhow::Result<Checked> {
-    let (keys, end) = announce(config, path, &mut checker)?;
+pub(super) async fn check(
+    config: &Config,
+    path: &Path,
+    mut checker: Checker,
+) -> anyhow::Result<Checked> {
+    let (keys, end) = announce(config, path, &mut checker).await?;
     let mut lines = Lines::open(path)?;
     let mut records = 0;
     while let Some((_, text)) = lines.next()? {
@@ -40,7 +45,7 @@ pub(super) fn check(config: &Config, path: &Path, mut checker: Checker) -> anyho
 }
 
 /// Opens the keys and tells the checker of stubs, beginnings and ends.
-fn announce(
+async fn announce(
     config: &Config,
     path: &Path,
     checker: &mut Checker,
@@ -50,7 +55,7 @@ fn announce(
     let Line::Header(header) = Line::read(&first) else {
         anyhow::bail!("line 1 is not the header of an audit export of this release");
     };
-    let keys = open_keys(config, &header)?;
+    let keys = open_keys(config, &header).await?;
     let mut end = None;
     while let Some((number, text)) = lines.next()? {
         anyhow::ensure!(end.is_none(), "line {number}: something follows the end");
@@ -80,11 +85,27 @@ fn announce(
     Ok((keys, end))
 }
 
-fn open_keys(config: &Config, header: &Header) -> anyhow::Result<AuditKeys> {
+async fn open_keys(config: &Config, header: &Header) -> anyhow::Result<AuditKeys> {
     let database = home::database_directory(config);
-    AuditKeys::of_export(header, &config.root_key_file, &database).context(
+    let opened = match AuditKeys::of_export(header, &config.root_key_file, &database) {
+        // The root key was changed since: the installation itself still knows its workspaces' keys.
+        Err(VaultError::Root(RootKeyError::Wrong { .. })) if has_database(config) => {
+            keys_of_installation(config, header).await
+        }
+        opened => opened.map_err(Into::into),
+    };
+    opened.context(
         "the export's keys do not open: they need the root key of the installation that wrote it",
     )
+}
+
+async fn keys_of_installation(config: &Config, header: &Header) -> anyhow::Result<AuditKeys> {
+    let vault = open_existing(config).await?;
+    let workspaces: Vec<_> =
+        header.keys.iter().filter_map(|key| Some(key.row()?.workspace)).collect();
+    let keys = vault.audit_keys(&workspaces).await;
+    vault.store().close().await;
+    Ok(keys?)
 }
 
 fn open_end(keys: &AuditKeys, end: &End) -> anyhow::Result<Vec<keyward_model::audit::Head>> {
