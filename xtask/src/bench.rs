@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: how fast a webhook with one code step is answered, how soon the server is
 //! ready, and how much memory it holds. One run on one machine; the load comes over loopback.
+//! `cargo xtask bench finding` measures lists of credentials instead.
 
+mod finding;
 mod http;
 mod load;
 mod memory;
@@ -8,6 +10,7 @@ mod page;
 mod server;
 mod subject;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,15 +39,16 @@ struct Figures {
 
 /// Measures every subject, prints the table, and writes it where `--write` is given.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    let options = Options::parse(arguments)?;
-    let folder = workspace::target_dir()?.join("bench");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
+    if arguments == ["finding"] {
+        let folder = fresh_folder()?;
+        finding::run(&folder)?;
+        std::fs::remove_dir_all(folder)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    // In Cargo's folder rather than in /tmp, which may lie in memory where nothing waits for a disk.
-    std::fs::create_dir_all(&folder)?;
+    let options = Options::parse(arguments)?;
+    let folder = fresh_folder()?;
     let keyward = workspace::build_keyward(true)?;
-    let floor = workspace::build_floor()?;
+    let floor = workspace::build_example("floor")?;
     let subjects =
         [subject::floor(floor, folder.clone()), subject::keyward(keyward, folder.clone())];
     let mut all = Vec::new();
@@ -60,6 +64,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         println!("written to {}", page::write(&table)?);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// In Cargo's folder rather than in /tmp, which may lie in memory where nothing waits for a disk.
+fn fresh_folder() -> Result<PathBuf> {
+    let folder = workspace::target_dir()?.join("bench");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 fn measure(subject: &Subject, options: &Options) -> Result<Figures> {
@@ -109,7 +123,9 @@ impl Options {
                     options.duration =
                         Duration::from_secs(seconds.context("--seconds takes a number")?);
                 }
-                other => bail!("there is no option `{other}`; there are --seconds N and --write"),
+                other => bail!(
+                    "there is no option `{other}`; there are --seconds N and --write, or `finding` alone"
+                ),
             }
         }
         Ok(options)

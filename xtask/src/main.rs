@@ -65,8 +65,9 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        options: "[--seconds N] [--write]",
-        summary: "Measure requests/s, latency, time to ready and memory; --write updates the docs",
+        options: "[finding | [--seconds N] [--write]]",
+        summary: "Measure requests/s, latency, time to ready and memory (--write updates the docs); \
+            or lists of 100,000 credentials",
         run: bench::run,
     },
 ];

@@ -70,11 +70,11 @@ pub(crate) fn build_keyward(release: bool) -> Result<PathBuf> {
     Ok(target_dir()?.join(if release { "release" } else { "debug" }).join("keyward"))
 }
 
-/// Builds the floor of the benchmark in release; gives its path.
-pub(crate) fn build_floor() -> Result<PathBuf> {
+/// Builds an example of the command-line crate in release; gives its path.
+pub(crate) fn build_example(name: &str) -> Result<PathBuf> {
     let arguments = ["build", "--quiet", "--locked", "--release", "-p", "keyward-cli"];
-    must(cargo(&arguments).args(["--example", "floor"]))?;
-    Ok(target_dir()?.join("release/examples/floor"))
+    must(cargo(&arguments).args(["--example", name]))?;
+    Ok(target_dir()?.join("release/examples").join(name))
 }
 
 fn shown(command: &Command) -> String {

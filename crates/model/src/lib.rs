@@ -14,6 +14,7 @@ pub mod people;
 pub mod permission;
 pub mod policy;
 pub mod resolution;
+pub mod review;
 pub mod rotation;
 pub mod run;
 pub mod saved_workflow;

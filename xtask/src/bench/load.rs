@@ -86,7 +86,7 @@ fn right_answer(target: &Target, bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Of sorted times, the one that `percent` of them do not exceed; zero where there are none.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -135,12 +135,13 @@ fn wanted(query: &mut Query, now: Timestamp, me: MemberId) -> Option<CredentialF
     let scope = query.read("scope", "one of: workspace, workflow, personal, shared", |word| {
         ["workspace", "workflow", "personal", "shared"].into_iter().find(|known| *known == word)
     });
-    query.read::<()>("app", "an app that there is", |_| None);
     let owner = query.read("owner", "a member's id or `me`", |word| match word {
         "me" => Some(me),
         id => id.parse().ok(),
     });
     let text = "up to 200 characters, none of them control characters";
+    // No credential belongs to an app yet.
+    empty |= query.read("app", text, plain_text).is_some();
     let filter = CredentialFilter {
         q: query.read("q", text, plain_text),
         kind: kind.flatten(),
