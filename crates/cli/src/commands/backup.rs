@@ -13,7 +13,6 @@ use keyward_vault::{RootKey, Vault, read_identity};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -141,7 +140,6 @@ impl Partial {
         let said = || format!("writing {}", partial.path.display());
         let mut writer = BackupWriter::new(root, file).with_context(said)?;
         let contents = keyward_store::backup::write(target, &mut writer).with_context(said)?;
-        writer.flush().with_context(said)?;
         let file = writer.finish().with_context(said)?;
         file.sync_all().with_context(said)?;
         let bytes = file.metadata()?.len();
