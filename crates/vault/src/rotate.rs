@@ -8,6 +8,9 @@ mod root;
 
 pub use root::RootRotated;
 
+#[cfg(test)]
+mod tests;
+
 use crate::root::RootKeyError;
 use crate::vault::{Vault, VaultError};
 use keyward_model::actor::Actor;
