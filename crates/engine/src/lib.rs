@@ -18,6 +18,7 @@ mod shred;
 mod steps;
 
 pub use accept::{Accepted, Event, RetryOf};
+pub use audit_retention::cut_audit;
 pub use compiled::CompiledWorkflow;
 pub use counters::Counters;
 pub use explain::Asked;

@@ -248,4 +248,39 @@ mod tests {
             assert!(latest_id(at) > real, "{millis}");
         }
     }
+
+    #[test]
+    fn every_filter_of_a_long_trail_has_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::sqlite::open(&folder.path().join("keyward.db")).unwrap();
+        crate::migrate::sqlite(&connection).unwrap();
+        let id = [7; 16];
+        let any = AuditFilter::default;
+        let check = |name: &str, filter: AuditFilter, index: &str| {
+            let select = filter.select(WorkspaceId::from_bytes(id), &Page::first(50)).unwrap();
+            let sql = format!("EXPLAIN QUERY PLAN {}", select.parts().0);
+            let mut statement = connection.prepare(&sql).unwrap();
+            let plan = statement.query_map((), |row| row.get::<_, String>(3)).unwrap();
+            let plan: Vec<String> = plan.map(Result::unwrap).collect();
+            let plan = plan.join("; ");
+            assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{name}: {plan}");
+        };
+        check("nothing", any(), "sqlite_autoindex_audit_1");
+        let of = AuditFilter { credential: Some(CredentialId::from_bytes(id)), ..any() };
+        check("credential", of, "audit_by_credential");
+        check("key", AuditFilter { key: Some("K".into()), ..any() }, "audit_by_key");
+        check("actor", AuditFilter { actor: Some("x".into()), ..any() }, "audit_by_actor");
+        let action = AuditFilter { action: Some(Action::CredentialUsed), ..any() };
+        check("action", action, "audit_by_action");
+        check("refused", AuditFilter { outcome: Some(Outcome::Refused), ..any() }, "audit_refused");
+        check("run", AuditFilter { run: Some(RunId::from_bytes(id)), ..any() }, "audit_by_run");
+        let workflow = AuditFilter { workflow: Some(WorkflowId::from_bytes(id)), ..any() };
+        check("workflow", workflow, "audit_by_workflow");
+        let days = AuditFilter {
+            since: Some(Timestamp::default()),
+            until: Some(Timestamp::default()),
+            ..any()
+        };
+        check("time", days, "sqlite_autoindex_audit_1");
+    }
 }

@@ -154,6 +154,7 @@ fn start_background(
                 if let Err(error) = keyward_api::forget_old_replies(&vault).await {
                     tracing::warn!(%error, "old answers to repeated requests not forgotten");
                 }
+                keyward_engine::cut_audit(&vault, &sinks).await;
                 if let Err(error) = keyward_api::forget_old_sessions(&vault).await {
                     tracing::warn!(%error, "old sessions not forgotten");
                 }

@@ -8,4 +8,5 @@ mod filling;
 mod limits;
 mod sending;
 mod server;
+mod sinks;
 mod tls;

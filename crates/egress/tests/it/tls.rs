@@ -12,12 +12,12 @@ use tokio::net::TcpListener;
 
 use crate::server::{Server, draft, get, https, loopback, ok};
 
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: Vec<u8>,
+    pub(crate) pem: Vec<u8>,
 }
 
-fn authority(name: &str) -> Authority {
+pub(crate) fn authority(name: &str) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,7 +28,7 @@ fn authority(name: &str) -> Authority {
 
 impl Authority {
     /// A server's configuration with a certificate for these names.
-    fn server(&self, names: &[&str], protocols: &[&str], expired: bool) -> ServerConfig {
+    pub(crate) fn server(&self, names: &[&str], protocols: &[&str], expired: bool) -> ServerConfig {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         if expired {
