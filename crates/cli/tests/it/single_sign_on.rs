@@ -184,6 +184,11 @@ fn roles_follow_the_provider(test: &str, backend: Backend, method: &str) {
     assert_eq!(scene.audited("member.removed", "oidc"), 1);
     assert_eq!(scene.audited("session.failed", "oidc_no_role"), 1);
     account(&third).expect_problem(401, "unauthenticated");
+
+    scene.provider.set(&bob(&["staff"]), &json!({}));
+    scene.session("bob");
+    assert_eq!(scene.role("bob@example.com").as_deref(), Some("viewer"));
+    assert_eq!(scene.members().len(), before.len());
 }
 
 #[test]
