@@ -7,6 +7,7 @@ pub mod credential;
 pub mod destination;
 pub mod error;
 pub mod id;
+pub mod import;
 pub mod json;
 pub mod lifecycle;
 pub mod mask;
