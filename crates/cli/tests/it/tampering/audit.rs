@@ -19,6 +19,8 @@ const EDITS: &[(&str, &str)] = &[
     ("UPDATE audit SET run_id = NULL WHERE number = 6", "record 6 "),
     ("UPDATE audit SET credential_id = NULL WHERE number = 4", "record 4 "),
     ("UPDATE audit SET step = 'x' WHERE number = 6", "record 6 "),
+    ("UPDATE audit SET credential_number = 7 WHERE number = 4", "record 4 "),
+    ("UPDATE audit SET credential_number = NULL WHERE number = 4", "record 4 "),
     ("UPDATE audit SET mac = zeroblob(32) WHERE number = 4", "record 4 "),
     (
         "UPDATE audit SET mac = (SELECT mac FROM audit WHERE number = 5) WHERE number = 4",
@@ -36,7 +38,7 @@ const EDITS: &[(&str, &str)] = &[
     ),
     ("UPDATE audit SET number = number + 100 WHERE number >= 4", "record 4 "),
     (
-        "INSERT INTO audit SELECT workspace_id, 'aud_00000000000000000000000000', at, actor_kind, actor_id, actor_name, action, outcome, reason, credential_id, key, workflow_id, run_id, step, destination, stream_id, number + 1000, opened_after, mac FROM audit WHERE number = 4",
+        "INSERT INTO audit SELECT workspace_id, 'aud_00000000000000000000000000', at, actor_kind, actor_id, actor_name, action, outcome, reason, credential_id, key, workflow_id, run_id, step, destination, stream_id, number + 1000, opened_after, mac, credential_number FROM audit WHERE number = 4",
         "record ",
     ),
 ];

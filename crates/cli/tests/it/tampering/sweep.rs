@@ -6,7 +6,7 @@ use crate::server::{Backend, Server};
 use keyward_egress::{Client, Options};
 use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::clock::{Clock, Timestamp};
-use keyward_model::id::{CredentialId, MemberId, RunId, WorkflowId, WorkspaceId};
+use keyward_model::id::{AccountId, CredentialId, MemberId, RunId, WorkflowId, WorkspaceId};
 use keyward_model::policy::StepContext;
 use keyward_model::tag::{Granting, Tagged};
 use keyward_store::{Store, StoreError, Target};
@@ -22,9 +22,9 @@ const EDITS: usize = 3000;
 /// Shown when the test fails; the same edits come with the same seed.
 const SEED: u64 = 0x6b65_7977_6172_6421;
 /// The tables whose rows grant, and those that lead to them.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 13] = [
     "credentials", "credential_versions", "tokens", "members", "workflows", "workflow_versions",
-    "allowlists", "routes",
+    "allowlists", "routes", "shares", "settings", "accounts", "sessions", "invitations",
 ];
 const KEYS: [&str; 4] = ["ALPHA", "BETA", "GAMMA", "DELTA"];
 
@@ -77,16 +77,40 @@ fn furnish(data: &Path) -> Vec<String> {
         let (workflow, _) = scene.caller(key, &scene.echo.url("ok/x"));
         let list = json!({ "enabled": key == "ALPHA", "keys": KEYS });
         scene.server.api("PUT", &format!("/workflows/{workflow}/allowlist"), &list).expect(200);
-        let authorization = format!("Bearer {}", scene.server.token);
-        let headers =
-            [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         let body = json!({ "name": key, "scopes": ["read"], "expires_at": "2099-01-01T00:00:00Z" });
-        let path = "/api/v1/workspaces/default/tokens";
-        scene.server.send_unkept("POST", path, &headers, body.to_string().as_bytes()).expect(201);
+        unkept(&scene, "/api/v1/workspaces/default/tokens", &body);
     }
+    invite_and_share(&scene);
     assert!(scene.server.stop());
     copy_folder(&scene.server.data, data);
     secrets
+}
+
+/// A session, an invitation, a machine, and shares with it and with all.
+fn invite_and_share(scene: &Scene) {
+    let invited = json!({ "email": "mallory@example.com", "role": "viewer" });
+    unkept(scene, "/api/v1/workspaces/default/invitations", &invited);
+    let password = std::fs::read_to_string(scene.server.private().join("password")).unwrap();
+    let signing_in = json!({ "email": "alice@example.com", "password": password.trim() });
+    unkept(scene, "/api/v1/sessions", &signing_in);
+    let machine = json!({ "kind": "service", "name": "Machine", "role": "editor" });
+    let machine = scene.server.post("/members", &machine).expect(201)["id"].clone();
+    let list = scene.server.get("/credentials").expect(200);
+    for (credential, sharee) in
+        list["items"].as_array().unwrap().iter().zip(["all", machine.as_str().unwrap()])
+    {
+        let path = format!("/credentials/{}/shares/{sharee}", credential["id"].as_str().unwrap());
+        scene.server.api("PUT", &path, &json!({ "level": "use" })).expect(200);
+    }
+}
+
+/// A POST as the owner whose answer holds a token, and so is no evidence.
+fn unkept(scene: &Scene, path: &str, body: &serde_json::Value) {
+    let authorization = format!("Bearer {}", scene.server.token);
+    let headers =
+        [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let body = body.to_string();
+    scene.server.send_unkept("POST", path, &headers, body.as_bytes()).expect(201);
 }
 
 async fn unlock(data: &Path) -> Vault {
@@ -104,8 +128,11 @@ struct Watcher<'a> {
     credentials: Vec<CredentialId>,
     members: Vec<MemberId>,
     workflows: Vec<WorkflowId>,
+    accounts: Vec<AccountId>,
     tokens: Vec<[u8; 32]>,
     hooks: Vec<[u8; 32]>,
+    sessions: Vec<[u8; 32]>,
+    invitations: Vec<[u8; 32]>,
     secrets: Vec<String>,
 }
 
@@ -117,8 +144,11 @@ impl<'a> Watcher<'a> {
             credentials: parsed(&hand.texts("SELECT id FROM credentials")),
             members: parsed(&hand.texts("SELECT id FROM members")),
             workflows: parsed(&hand.texts("SELECT id FROM workflows")),
+            accounts: parsed(&hand.texts("SELECT id FROM accounts")),
             tokens: hand.hashes("SELECT hash FROM tokens"),
             hooks: hand.hashes("SELECT trigger_hash FROM workflows"),
+            sessions: hand.hashes("SELECT hash FROM sessions"),
+            invitations: hand.hashes("SELECT hash FROM invitations"),
             secrets,
         }
     }
@@ -154,8 +184,48 @@ impl<'a> Watcher<'a> {
             let row = row.map(|row| row.filter(|row| row.parts().0.trigger_hash == hash));
             self.note(&mut seen, format!("hook {number}"), row).await;
         }
+        self.look_at_people(&mut seen).await;
         self.open_all(&mut seen).await;
         seen
+    }
+
+    /// Settings, shares, accounts, sessions and invitations.
+    async fn look_at_people(&self, seen: &mut BTreeMap<String, String>) {
+        let (workspace, store) = (self.workspace, self.vault.store());
+        let settings = store.read(move |tx| tx.settings(workspace)).await;
+        self.note(seen, "settings".into(), settings).await;
+        let credentials = self.credentials.clone();
+        let shares = store.read(move |tx| tx.shares(workspace, &credentials)).await;
+        for share in shares.unwrap_or_default() {
+            let name = format!("share of {}", share.parts().0.credential);
+            self.note(seen, name, Ok(Some(share))).await;
+        }
+        for (number, &hash) in self.invitations.iter().enumerate() {
+            let row = store.read(move |tx| tx.invitation_by_hash(&hash)).await;
+            let row = row.map(|row| row.filter(|row| row.parts().0.hash == hash));
+            self.note(seen, format!("invitation {number}"), row).await;
+        }
+        for &id in &self.accounts {
+            let row = store.read(move |tx| tx.account(id)).await;
+            self.note_server(seen, format!("account {id}"), row);
+        }
+        for (number, &hash) in self.sessions.iter().enumerate() {
+            let row = store.read(move |tx| tx.session_by_hash(&hash)).await;
+            let row = row.map(|row| row.filter(|row| row.parts().0.hash == hash));
+            self.note_server(seen, format!("session {number}"), row);
+        }
+    }
+
+    fn note_server<T: Granting + Debug>(
+        &self,
+        seen: &mut BTreeMap<String, String>,
+        name: String,
+        row: Result<Option<Tagged<T>>, StoreError>,
+    ) {
+        let Ok(Some(row)) = row else { return };
+        if let Ok(row) = self.vault.verify_server(row) {
+            seen.insert(name, format!("{row:?}"));
+        }
     }
 
     async fn note<T: Granting + Debug>(
