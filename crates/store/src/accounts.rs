@@ -21,7 +21,7 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
     UPDATE = "UPDATE accounts SET email = $2, name = $3, password_hash = $4, totp = $5,
         totp_confirmed = $6, totp_step = $7, recovery = $8, oidc_subject = $9, revision = $10,
-        tag = $11 WHERE id = $1 AND revision = $10 - 1";
+        tag = $11 WHERE id = $1 AND revision = $12";
     BY_ID = concat!("SELECT ", columns!(), " FROM accounts WHERE id = $1");
     BY_EMAIL = concat!("SELECT ", columns!(), " FROM accounts WHERE email = $1");
     BY_SUBJECT = concat!("SELECT ", columns!(), " FROM accounts WHERE oidc_subject = $1");
@@ -94,7 +94,7 @@ impl Tx<'_> {
         let recovery = a.recovery.as_flattened();
         let values = values![
             a.id, email, name, hash, totp, a.totp_confirmed, a.totp_step, recovery, subject,
-            a.revision, tag,
+            a.revision, tag, a.revision.saturating_sub(1),
         ];
         match self.session.execute(UPDATE, values).map_err(|error| error.named("email"))? {
             0 => Err(StoreError::Conflict { what: "revision" }),

@@ -23,7 +23,8 @@ async fn a_row_by_foreign_hands_is_named_but_not_shown() {
     let store = Store::open(&target).unwrap();
     let workspace = WorkspaceId::from_bytes([1; 16]);
     let hand = rusqlite::Connection::open(&path).unwrap();
-    let forged = "INSERT INTO members VALUES (?1, 'mem_x', 'a@b', 'n', 'emperor', 'h', 1, x'00')";
+    let forged = "INSERT INTO members VALUES
+        (?1, 'mem_x', 'person', NULL, 'a@b', 'n', 'emperor', 1, NULL, x'00')";
     hand.execute(forged, [workspace.to_string()]).unwrap();
     let refused = store.read(move |r| r.members(workspace, &Page::first(5))).await.unwrap_err();
     let key = format!("{workspace}/mem_x");

@@ -3,9 +3,11 @@
 mod client;
 mod credential;
 mod login;
+mod member;
 mod prompt;
 mod run;
 mod secret;
+mod session;
 mod settings;
 mod table;
 mod token;
@@ -32,9 +34,15 @@ pub(crate) enum Remote {
     /// Runs: what happened, and what happens now.
     #[command(subcommand)]
     Run(run::Command),
-    /// API tokens, which act as you.
+    /// API tokens, which act as you or as a service account.
     #[command(subcommand)]
     Token(token::Command),
+    /// Members: who is in the workspace, and as what.
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Sessions: the browsers that you are signed in with.
+    #[command(subcommand)]
+    Session(session::Command),
 }
 
 /// Runs a command against the server.
@@ -46,5 +54,7 @@ pub(crate) async fn run(remote: Remote, config: &Config) -> anyhow::Result<()> {
         Remote::Workflow(command) => workflow::run(command, &connect()?).await,
         Remote::Run(command) => run::run(command, &connect()?).await,
         Remote::Token(command) => token::run(command, &connect()?).await,
+        Remote::Member(command) => member::run(command, &connect()?).await,
+        Remote::Session(command) => session::run(command, &connect()?).await,
     }
 }

@@ -93,8 +93,19 @@ impl Client {
 
     /// Sends a request to a path below the workspace; an answer without a body is `null`.
     pub(crate) async fn send(&self, method: &str, path: &str, body: Body) -> anyhow::Result<Value> {
-        let Settings { url, workspace, token } = &self.settings;
-        let url = format!("{url}/api/v1/workspaces/{}{path}", segment(workspace));
+        let workspace = segment(&self.settings.workspace);
+        self.send_to_server(method, &format!("/workspaces/{workspace}{path}"), body).await
+    }
+
+    /// Sends a request to a path of the whole server, below `/api/v1`.
+    pub(crate) async fn send_to_server(
+        &self,
+        method: &str,
+        path: &str,
+        body: Body,
+    ) -> anyhow::Result<Value> {
+        let Settings { url, token, .. } = &self.settings;
+        let url = format!("{url}/api/v1{path}");
         let mut headers = vec![("accept", "application/json")];
         if !body.media_type.is_empty() {
             headers.push(("content-type", body.media_type));
