@@ -5,6 +5,7 @@ use crate::scene::Scene;
 use crate::server::on_both;
 use keyward_testkit::echo::Reply;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Saves an API key that is tested at `/me` of the service.
 fn tested_key(scene: &Scene, value: &str) -> String {
@@ -171,6 +172,37 @@ fn what_may_not_be_sent_is_recorded_as_refused() {
     assert!(outcome["detail"].as_str().unwrap().starts_with("connection_failed: "), "{outcome}");
     let tested = audited(&scene, &other, "credential.tested");
     assert_eq!(tested, [("allowed".to_owned(), String::new())]);
+}
+
+#[test]
+fn what_is_changed_while_a_service_answers_is_kept() {
+    let scene = Scene::start("rotation-test-meanwhile");
+    let id = tested_key(&scene, &scene.canary("OLD"));
+    stage(&scene, &id, &json!({ "value": scene.canary("NEW") }));
+    let during = |version: i64, change: &dyn Fn()| {
+        scene.next(Reply::text("ok").after(Duration::from_millis(400)));
+        let before = scene.echo.received().len();
+        std::thread::scope(|threads| {
+            let testing = threads.spawn(|| test(&scene, &id, Some(version)));
+            scene.echo.wait_for(before + 1);
+            change();
+            let outcome = testing.join().expect("an outcome");
+            assert_eq!(outcome["ok"], true, "{outcome}");
+            outcome
+        })
+    };
+    let view = || call(&scene, "GET", &id, "").expect(200);
+    let outcome = during(2, &|| drop(scene.patch(&id, &json!({ "name": "Other" })).expect(200)));
+    assert_eq!((&view()["name"], &view()["staged"]["test"]), (&json!("Other"), &outcome));
+    let promote = || drop(call(&scene, "POST", &id, "/versions/2/promote").expect(200));
+    let outcome = during(2, &promote);
+    assert_eq!((&view()["version"], &view()["last_test"]), (&json!(2), &outcome));
+    // Of an earlier version nothing is noted.
+    let put = json!({ "fields": { "value": scene.canary("LAST") } });
+    let put =
+        || drop(scene.server.api("PUT", &format!("/credentials/{id}/value"), &put).expect(200));
+    during(2, &put);
+    assert_eq!((&view()["version"], &view()["last_test"]), (&json!(3), &Value::Null));
 }
 
 #[test]
