@@ -30,6 +30,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body as a `T`; where nothing was sent, the `T` that says nothing.
+pub(crate) struct JsonIfSent<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonIfSent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = collect(body, MAX_BODY).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if media_type(&parts.headers).is_some_and(|kind| !is_json(&kind)) {
+            return Err(unsupported("application/json"));
+        }
+        Ok(Self(json::read(&body)?))
+    }
+}
+
 /// A workflow definition, JSON or YAML.
 pub(crate) struct Document(pub(crate) Value);
 

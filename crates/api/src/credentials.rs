@@ -4,8 +4,9 @@ pub(crate) mod access;
 mod audit;
 mod create;
 mod delete;
-mod dependents;
+pub(crate) mod dependents;
 mod discard;
+mod explain;
 mod fields;
 mod get;
 mod list;
@@ -13,16 +14,21 @@ mod overwrite;
 mod patch;
 mod promote;
 mod restore;
+mod review;
 mod rollback;
 mod rotation;
 mod save;
 mod sent;
 mod settings;
+mod shares;
 mod stage;
+mod suspend;
 mod template;
 mod test;
+mod transfer;
+mod usage;
 mod versions;
-mod view;
+pub(crate) mod view;
 
 use crate::auth::InWorkspace;
 use crate::operation::Operation;
@@ -36,6 +42,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use view::CredentialView;
 
+pub(crate) use shares::current_member;
 pub(crate) use test::TestLimit;
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -56,7 +63,17 @@ pub(crate) fn operations() -> Vec<Operation> {
         rollback::operation(),
         rotation::operation(),
         dependents::operation(),
+        usage::operation(),
+        explain::operation(),
         audit::operation(),
+        review::operation(),
+        review::keep(),
+        shares::list(),
+        shares::give(),
+        shares::take_back(),
+        suspend::suspend(),
+        suspend::resume(),
+        transfer::operation(),
     ]
 }
 

@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
 use keyward_model::json::Fault;
-use keyward_store::{Page, Paged};
+use keyward_store::{Page, Paged, StoreError};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,6 +31,26 @@ impl<T> ListOf<T> {
     /// Presents each row of a page.
     pub(crate) fn of<R>(paged: Paged<R>, present: impl FnMut(R) -> T) -> Self {
         Self { items: paged.items.into_iter().map(present).collect(), next_cursor: paged.next }
+    }
+
+    /// A page of a list that is at hand as a whole, ordered by `key`; `read` reads a key from a
+    /// cursor.
+    pub(crate) fn cut<K: Ord + Display>(
+        all: Vec<T>,
+        page: &Page,
+        read: impl Fn(&str) -> Option<K>,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Self, StoreError> {
+        let after = page.after.as_deref();
+        let after = after.map(|text| read(text).ok_or(StoreError::BadCursor)).transpose()?;
+        let limit = page.limit as usize;
+        let goes_on = |item: &T| after.as_ref().is_none_or(|after| key(item) > *after);
+        let rest = all.into_iter().filter(goes_on);
+        let mut items: Vec<_> = rest.take(limit.saturating_add(1)).collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next_cursor = items.last().filter(|_| more).map(|item| key(item).to_string());
+        Ok(Self { items, next_cursor })
     }
 }
 
@@ -127,5 +147,29 @@ impl Query {
             self.faults.push(Fault::new("", "unknown_member", detail));
         }
         if self.faults.is_empty() { Ok(()) } else { Err(Problem::invalid(self.faults)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_a_whole_list_follow_each_other() {
+        let cut = |page: &Page| {
+            ListOf::cut((1..=5).collect(), page, |text| text.parse::<i32>().ok(), |n| *n)
+        };
+        let (mut seen, mut page) = (Vec::new(), Page::first(2));
+        loop {
+            let list = cut(&page).expect("a page");
+            seen.push(list.items);
+            match list.next_cursor {
+                Some(next) => page.after = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen, [vec![1, 2], vec![3, 4], vec![5]]);
+        let bad = Page { limit: 2, after: Some("x".into()) };
+        assert!(matches!(cut(&bad), Err(StoreError::BadCursor)));
     }
 }

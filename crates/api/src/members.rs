@@ -2,7 +2,9 @@
 
 mod change;
 mod create;
+mod credentials;
 pub(crate) mod leave;
+mod left_behind;
 mod list;
 mod remove;
 
@@ -21,7 +23,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) fn operations() -> Vec<Operation> {
-    vec![list::operation(), create::operation(), change::operation(), remove::operation()]
+    vec![
+        list::operation(),
+        create::operation(),
+        change::operation(),
+        remove::operation(),
+        credentials::operation(),
+    ]
 }
 
 /// A member of a workspace.

@@ -3,6 +3,7 @@
 mod create;
 mod get;
 mod list;
+mod settings;
 
 use crate::operation::Operation;
 use keyward_model::clock::Timestamp;
@@ -12,7 +13,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) fn operations() -> Vec<Operation> {
-    vec![list::operation(), create::operation(), get::operation()]
+    let mut operations = vec![list::operation(), create::operation(), get::operation()];
+    operations.extend(settings::operations());
+    operations
 }
 
 /// A workspace.

@@ -147,6 +147,8 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 impl Refusal {
+    /// The reason where another credential of the key counts.
+    pub const SHADOWED: &'static str = "shadowed";
     /// A destination that no request reaches, whatever a credential's binding says.
     pub const BLOCKED: Self =
         Self { code: StepErrorCode::DestinationBlocked, reason: "destination_blocked" };
@@ -191,7 +193,7 @@ impl Asked<'_> {
         }
         let wanted = self.candidates.iter().find(|candidate| candidate.id == wanted);
         Err(missing(match wanted.map(|wanted| (self.reach().rank(wanted), wanted.scope)) {
-            Some((Some(_), _)) => "shadowed",
+            Some((Some(_), _)) => Refusal::SHADOWED,
             Some((None, Scope::Personal(_))) => "not_shared",
             _ => "not_found",
         }))

@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::tx::Reader;
 use crate::value::{Cells, Row, values};
 use keyward_model::clock::Timestamp;
-use keyward_model::id::{CredentialId, WorkflowId, WorkspaceId};
+use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
 
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -14,12 +14,12 @@ statements! {
         CAST(sum(failures) AS BIGINT) FROM credential_uses
         WHERE workspace_id = $1 AND credential_id = $2 AND day >= $3
         GROUP BY workspace_id, credential_id, day ORDER BY day";
-    BY_WORKFLOW = "SELECT u.workspace_id, u.workflow_id, w.name, w.active,
+    BY_WORKFLOW = "SELECT u.workspace_id, u.workflow_id, w.name, w.active, w.owner_id,
         CAST(sum(u.uses) AS BIGINT), CAST(sum(u.failures) AS BIGINT), max(u.last_used_at)
         FROM credential_uses u LEFT JOIN workflows w
         ON w.workspace_id = u.workspace_id AND w.id = u.workflow_id
         WHERE u.workspace_id = $1 AND u.credential_id = $2
-        GROUP BY u.workspace_id, u.workflow_id, w.name, w.active ORDER BY u.workflow_id";
+        GROUP BY u.workspace_id, u.workflow_id, w.name, w.active, w.owner_id ORDER BY u.workflow_id";
 }
 
 /// A credential's uses on one day.
@@ -33,13 +33,24 @@ pub struct DayOfUse {
     pub failures: i64,
 }
 
+/// What is shown of a workflow beside its use of a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserHead {
+    /// Its name.
+    pub name: String,
+    /// Whether its trigger takes events.
+    pub active: bool,
+    /// Its owner.
+    pub owner: MemberId,
+}
+
 /// A workflow whose runs have used a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The workflow.
     pub workflow: WorkflowId,
-    /// Its name and whether its trigger takes events; none where it was deleted.
-    pub head: Option<(String, bool)>,
+    /// What its head says; none where it was deleted.
+    pub head: Option<UserHead>,
     /// How often, failures included.
     pub uses: i64,
     /// How often the step failed.
@@ -60,9 +71,10 @@ fn user(row: Row) -> Result<User, StoreError> {
     let _workspace = cells.text()?;
     let workflow = cells.parsed()?;
     let (name, active) = (cells.optional_text()?, cells.optional_number()?);
+    let head = name.zip(active).zip(cells.optional_parsed()?);
     Ok(User {
         workflow,
-        head: name.zip(active.map(|active| active != 0)),
+        head: head.map(|((name, active), owner)| UserHead { name, active: active != 0, owner }),
         uses: cells.number()?,
         failures: cells.number()?,
         last_used_at: cells.time()?,

@@ -10,23 +10,29 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::Method;
 use keyward_model::clock::Timestamp;
-use keyward_model::credential::{Credential, Scope};
-use keyward_model::id::WorkflowId;
+use keyward_model::credential::Credential;
+use keyward_model::id::{MemberId, WorkflowId, WorkspaceId};
 use keyward_model::permission::Act;
-use keyward_store::{Dependent, Page, StoreError};
+use keyward_model::resolution::{Reach, nearest};
+use keyward_model::share::Share;
+use keyward_store::{Dependent, Reader, StoreError, User, UserHead};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
-/// A workflow whose current definition names a credential's key and would get this one.
+/// A workflow that would miss a credential: its definition names the key and would get this one, or
+/// its runs have used it.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct DependentView {
-    workflow_id: WorkflowId,
-    name: String,
+    pub(crate) workflow_id: WorkflowId,
+    pub(crate) name: String,
     /// Whether its trigger takes events.
     active: bool,
-    /// The ids of the steps that name the key.
+    /// The ids of the steps that name the key; none where only earlier runs used it.
     steps: Vec<String>,
     last_used_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub(crate) owner: MemberId,
 }
 
 pub(crate) fn operation() -> Operation {
@@ -34,7 +40,7 @@ pub(crate) fn operation() -> Operation {
         Method::GET,
         "/api/v1/workspaces/{workspace}/credentials/{id}/dependents",
         "listCredentialDependents",
-        "List the workflows that name a credential, with the steps.",
+        "List the workflows that name a credential, with the steps, or whose runs have used it.",
         Access::Credential(Act::View),
         handle,
     )
@@ -51,67 +57,88 @@ async fn handle(
     let page = query.page();
     query.done()?;
     let credential = find(&api, &scope, &id, Act::View).await?.credential;
-    Ok(Json(cut(dependents(&api, &credential).await?, &page)?))
+    let all = dependents(&api, &credential).await?;
+    Ok(Json(ListOf::cut(all, &page, |text| text.parse().ok(), |item| item.workflow_id)?))
 }
 
-/// All of them, by workflow.
-pub(super) async fn dependents(
+/// All of them, by workflow. Read as stored: what is listed here grants nothing.
+pub(crate) async fn dependents(
     api: &Api,
     credential: &Credential,
 ) -> Result<Vec<DependentView>, Problem> {
     let (workspace, id, key) = (credential.workspace, credential.id, credential.key.clone());
     let read = api.store().read(move |tx| {
-        let dependents = tx.dependents(workspace, &key)?;
-        let rivals = match tx.credentials_by_key(workspace, &key) {
-            // Another row that cannot be read takes nothing from this one.
-            Err(StoreError::Corrupt { .. }) => Vec::new(),
-            rivals => rivals?,
-        };
-        let scopes: Vec<_> = rivals.iter().map(|row| row.parts().0.scope).collect();
-        Ok((dependents, scopes, tx.credential_uses(workspace, id, Timestamp::default())?))
+        let rivals = Rivals::read(tx, workspace, &key)?;
+        Ok((tx.dependents(workspace, &key)?, rivals, tx.users_of(workspace, id)?))
     });
-    let (dependents, scopes, uses) = read.await?;
-    let last_used = |workflow| {
-        uses.iter().filter(|uses| uses.workflow == workflow).map(|uses| uses.last_used_at).max()
+    let (named, rivals, users) = read.await?;
+    // Another row that cannot be read takes nothing from this one.
+    let alone = || Rivals { candidates: vec![credential.clone()], shares: Vec::new() };
+    let rivals = rivals.unwrap_or_else(alone);
+    let gets = |dependent: &Dependent| {
+        let nearest = rivals.nearest(dependent.workflow, dependent.owner);
+        nearest.is_some_and(|nearest| nearest.id == credential.id)
     };
-    let resolving = dependents.into_iter().filter(|d| gets(d.workflow, credential.scope, &scopes));
-    Ok(resolving.map(|dependent| view(dependent, &last_used)).collect())
+    Ok(merged(named.into_iter().filter(gets).collect(), users))
 }
 
-/// Whether a workflow that names the key would get the credential of scope `own`.
-fn gets(workflow: WorkflowId, own: Scope, scopes: &[Scope]) -> bool {
-    let nearer = Scope::Workflow(workflow);
-    match own {
-        Scope::Workflow(id) => id == workflow,
-        Scope::Workspace => !scopes.contains(&nearer),
-        Scope::Personal(_) => !scopes.contains(&nearer),
+/// The credentials of one key, as stored.
+pub(super) struct Rivals {
+    candidates: Vec<Credential>,
+    shares: Vec<Share>,
+}
+
+impl Rivals {
+    /// Reads them; `None` where a row cannot be read.
+    pub(super) fn read(
+        tx: &mut Reader<'_>,
+        workspace: WorkspaceId,
+        key: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let rows = match tx.credentials_by_key(workspace, key) {
+            Err(StoreError::Corrupt { .. }) => return Ok(None),
+            rows => rows?,
+        };
+        let shares = tx.shares_by_key(workspace, key)?;
+        Ok(Some(Self {
+            candidates: rows.iter().map(|row| row.parts().0.clone()).collect(),
+            shares: shares.iter().map(|row| row.parts().0.clone()).collect(),
+        }))
+    }
+
+    /// The one that a workflow of that owner gets.
+    pub(super) fn nearest(&self, workflow: WorkflowId, owner: MemberId) -> Option<&Credential> {
+        let reach = Reach { workflow, owner: Some(owner), shares: &self.shares };
+        nearest(&self.candidates, &reach)
     }
 }
 
-fn view(
-    dependent: Dependent,
-    last_used: &impl Fn(WorkflowId) -> Option<Timestamp>,
-) -> DependentView {
-    DependentView {
+/// Workflows that name the key and would get the credential, and those whose runs have used it.
+fn merged(named: Vec<Dependent>, users: Vec<User>) -> Vec<DependentView> {
+    let view = |dependent: Dependent| DependentView {
         workflow_id: dependent.workflow,
-        last_used_at: last_used(dependent.workflow),
         name: dependent.name,
         active: dependent.active,
         steps: dependent.steps,
+        last_used_at: None,
+        owner: dependent.owner,
+    };
+    let mut all: BTreeMap<_, _> =
+        named.into_iter().map(|dependent| (dependent.workflow, view(dependent))).collect();
+    for user in users {
+        // What was deleted depends on nothing.
+        let Some(UserHead { name, active, owner }) = user.head else { continue };
+        let known = all.entry(user.workflow).or_insert_with(|| DependentView {
+            workflow_id: user.workflow,
+            name,
+            active,
+            steps: Vec::new(),
+            last_used_at: None,
+            owner,
+        });
+        known.last_used_at = Some(user.last_used_at);
     }
-}
-
-/// A page of them; they are ordered by workflow.
-fn cut(all: Vec<DependentView>, page: &Page) -> Result<ListOf<DependentView>, Problem> {
-    let after = page.after.as_ref().map(|after| after.parse::<WorkflowId>()).transpose();
-    let after = after.map_err(|_| StoreError::BadCursor)?;
-    let limit = page.limit as usize;
-    let rest = all.into_iter().filter(|item| after.is_none_or(|after| item.workflow_id > after));
-    let mut items: Vec<_> = rest.take(limit.saturating_add(1)).collect();
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next_cursor = items.last().filter(|_| more).map(|item| item.workflow_id.to_string());
-    Ok(ListOf { items, next_cursor })
+    all.into_values().collect()
 }
 
 #[cfg(test)]
@@ -119,48 +146,37 @@ mod tests {
     use super::*;
     use keyward_model::id::Identifier as _;
 
-    fn workflow(byte: u8) -> WorkflowId {
-        WorkflowId::from_bytes([byte; 16])
-    }
-
     #[test]
-    fn a_workflow_depends_on_what_it_would_resolve() {
-        let check = |own: Scope, others: &[Scope], expected: bool| {
-            let scopes: Vec<_> = others.iter().copied().chain([own]).collect();
-            assert_eq!(gets(workflow(1), own, &scopes), expected, "{own:?} beside {others:?}");
+    fn who_names_it_and_who_has_used_it_stand_in_one_list() {
+        let id = |byte| WorkflowId::from_bytes([byte; 16]);
+        let owner = MemberId::from_bytes([9; 16]);
+        let head = |name: &str, active| Some(UserHead { name: name.into(), active, owner });
+        let named = |byte, step: &str| Dependent {
+            workflow: id(byte),
+            name: format!("W{byte}"),
+            active: true,
+            owner,
+            steps: vec![step.into()],
         };
-        let (mine, other) = (Scope::Workflow(workflow(1)), Scope::Workflow(workflow(2)));
-        check(Scope::Workspace, &[], true);
-        check(Scope::Workspace, &[other], true);
-        check(Scope::Workspace, &[mine], false);
-        check(mine, &[Scope::Workspace], true);
-        check(other, &[Scope::Workspace], false);
-    }
-
-    #[test]
-    fn pages_follow_each_other() {
-        let all = || {
-            (1..=5)
-                .map(|byte| DependentView {
-                    workflow_id: workflow(byte),
-                    name: String::new(),
-                    active: true,
-                    steps: Vec::new(),
-                    last_used_at: None,
-                })
-                .collect::<Vec<_>>()
+        let used = |byte, head| User {
+            workflow: id(byte),
+            head,
+            uses: 1,
+            failures: 0,
+            last_used_at: Timestamp::from_millis(byte.into()),
         };
-        let (mut seen, mut page) = (Vec::new(), Page::first(2));
-        loop {
-            let list = cut(all(), &page).expect("a page");
-            seen.push(list.items.len());
-            match list.next_cursor {
-                Some(next) => page.after = Some(next),
-                None => break,
-            }
-        }
-        assert_eq!(seen, [2, 2, 1]);
-        let bad = Page { limit: 2, after: Some("run_x".into()) };
-        assert_eq!(cut(all(), &bad).err().map(|problem| problem.code()), Some("validation_failed"));
+        let users = vec![used(1, head("W1", true)), used(2, None), used(3, head("Old", false))];
+        let all = merged(vec![named(1, "a"), named(4, "b")], users);
+        let all: Vec<_> = all
+            .iter()
+            .map(|d| (d.workflow_id, d.name.as_str(), d.active, d.steps.len(), d.last_used_at))
+            .collect();
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        let expected = [
+            (id(1), "W1", true, 1, at(1)),
+            (id(3), "Old", false, 0, at(3)),
+            (id(4), "W4", true, 1, None),
+        ];
+        assert_eq!(all, expected);
     }
 }

@@ -3,7 +3,7 @@
 use super::access::{Deleted, Named, event, named};
 use super::refusal;
 use super::save::{Change, save};
-use super::view::{CredentialView, view};
+use super::view::{Shown, show};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -23,7 +23,7 @@ pub(crate) fn operation() -> Operation {
         Access::Credential(Act::Delete),
         handle,
     )
-    .answer::<CredentialView>(200)
+    .answer::<Shown>(200)
     .problems(&["conflict"])
 }
 
@@ -31,7 +31,7 @@ async fn handle(
     State(api): State<Api>,
     scope: InWorkspace,
     Path((_, id)): Path<(String, String)>,
-) -> Result<Json<CredentialView>, Problem> {
+) -> Result<Json<Shown>, Problem> {
     let named = named(&api, &scope, &id, Act::Delete, Deleted::Shown).await?;
     let Named::Found(found) = named else { return Err(Problem::not_found()) };
     let before = found.credential;
@@ -39,5 +39,5 @@ async fn handle(
     after.restore(api.vault().now()).map_err(refusal)?;
     let events = vec![event(&api, &scope, &before, Action::CredentialRestored)];
     save(&api, &scope, Change::of_head(before, after.clone()), events).await?;
-    Ok(Json(view(&api, &scope, &after).await?))
+    Ok(Json(show(&api, &scope, &after).await?))
 }

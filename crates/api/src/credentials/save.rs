@@ -7,6 +7,7 @@ use crate::problem::Problem;
 use crate::router::Api;
 use keyward_model::audit::{Action, Event};
 use keyward_model::credential::{Credential, CredentialVersion};
+use keyward_model::share::Sharee;
 use keyward_store::{Audited, Tx};
 
 /// A credential before and after, with what goes into the database beside its head.
@@ -21,12 +22,14 @@ pub(super) struct Change {
     pub(super) rewrapped: Vec<CredentialVersion>,
     /// A version that its service was seen to take.
     pub(super) accepted: Option<i64>,
+    /// A share that it makes needless.
+    pub(super) unshared: Option<Sharee>,
 }
 
 impl Change {
     /// A change of the head alone.
     pub(super) fn of_head(before: Credential, after: Credential) -> Self {
-        Self { before, after, new: None, rewrapped: Vec::new(), accepted: None }
+        Self { before, after, new: None, rewrapped: Vec::new(), accepted: None, unshared: None }
     }
 }
 
@@ -37,7 +40,7 @@ pub(super) async fn save(
     change: Change,
     mut events: Vec<Event>,
 ) -> Result<(), Problem> {
-    let Change { before, after, new, rewrapped, accepted } = change;
+    let Change { before, after, new, rewrapped, accepted, unshared } = change;
     let kept = after.kept_versions();
     let dropped: Vec<_> =
         before.kept_versions().into_iter().filter(|version| !kept.contains(version)).collect();
@@ -54,6 +57,9 @@ pub(super) async fn save(
         }
         for version in &dropped {
             tx.delete_credential_version(before.workspace, before.id, *version)?;
+        }
+        if let Some(sharee) = unshared {
+            tx.delete_share(before.workspace, before.id, sharee)?;
         }
         if let Some(new) = &new {
             tx.insert_credential_version(new)?;

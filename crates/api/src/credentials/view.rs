@@ -1,6 +1,6 @@
 //! How a credential is shown: everything but values, and to whom how much of it.
 
-use super::access::{read_settings, settings_of, verified_shares, SettingsRow};
+use super::access::{SettingsRow, read_settings, settings_of, verified_shares};
 use super::sent::SentScope;
 use crate::auth::InWorkspace;
 use crate::problem::Problem;
@@ -259,7 +259,8 @@ impl Around {
         may(Act::List).then(|| Shown::Short(self.short(credential, caller)))
     }
 
-    fn short(&self, credential: &Credential, caller: &Caller) -> ShortView {
+    /// Shows what everybody with the right to list sees.
+    pub(crate) fn short(&self, credential: &Credential, caller: &Caller) -> ShortView {
         let others = Whose::of(credential.scope, caller) == Whose::Others;
         let (status, _) = self.status(credential);
         ShortView {
@@ -271,6 +272,11 @@ impl Around {
             scope: (!others).then(|| credential.scope.into()),
             owner: others.then(|| self.owner(credential)),
         }
+    }
+
+    /// How many shares there are in a credential.
+    pub(crate) fn shares_in(&self, credential: &Credential) -> usize {
+        self.shares.iter().filter(|share| share.credential == credential.id).count()
     }
 
     /// What was seen of the current version in use.
@@ -368,9 +374,7 @@ pub(crate) async fn view(
     scope: &InWorkspace,
     credential: &Credential,
 ) -> Result<CredentialView, Problem> {
-    let (workspace, shown) = (scope.id(), credential.clone());
-    let around = api.store().read(move |tx| Around::read(tx, workspace, [&shown].into_iter()));
-    Ok(around.await?.verified(api, workspace).await?.view(credential))
+    Ok(around(api, scope, credential).await?.view(credential))
 }
 
 /// Shows one credential as far as the caller may see it.
@@ -379,17 +383,39 @@ pub(crate) async fn show(
     scope: &InWorkspace,
     credential: &Credential,
 ) -> Result<Shown, Problem> {
+    let around = around(api, scope, credential).await?;
+    around.show(credential, &scope.caller).map(alone).ok_or_else(Problem::not_found)
+}
+
+/// The same to whoever has just given it away, and so knows of it.
+pub(crate) async fn show_given(
+    api: &Api,
+    scope: &InWorkspace,
+    credential: &Credential,
+) -> Result<Shown, Problem> {
+    let around = around(api, scope, credential).await?;
+    let known = || Shown::Short(around.short(credential, &scope.caller));
+    Ok(alone(around.show(credential, &scope.caller).unwrap_or_else(known)))
+}
+
+async fn around(
+    api: &Api,
+    scope: &InWorkspace,
+    credential: &Credential,
+) -> Result<Around, Problem> {
     let (workspace, shown) = (scope.id(), credential.clone());
     let around = api.store().read(move |tx| Around::read(tx, workspace, [&shown].into_iter()));
-    let around = around.await?.verified(api, workspace).await?;
-    let shown = around.show(credential, &scope.caller).ok_or_else(Problem::not_found)?;
-    Ok(match shown {
-        // Of another member's own, whoever names it learns no more than the contract says.
+    around.await?.verified(api, workspace).await
+}
+
+/// Of another member's own, whoever names it learns no more than the contract says.
+fn alone(shown: Shown) -> Shown {
+    match shown {
         Shown::Short(short) if short.owner.is_some() => {
             Shown::Short(ShortView { id: None, ..short })
         }
         shown => shown,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What ends when a member leaves. `Leave::of` reads, opens and signs before the transaction,
 //! `Leave::write` writes in it; what else a leaver leaves behind is dealt with at the same two places.
 
+use super::left_behind::LeftBehind;
 use crate::problem::Problem;
 use crate::router::Api;
 use keyward_model::actor::Actor;
@@ -14,6 +15,8 @@ use keyward_store::{StoreError, Tx};
 pub(crate) struct Leave {
     /// The member's row as it is kept.
     row: Tagged<Member>,
+    /// Credentials, workflows and shares.
+    left_behind: LeftBehind,
     /// Written where sessions ended.
     sessions_ended: Event,
 }
@@ -28,7 +31,8 @@ impl Leave {
         let mut sessions_ended =
             Event::new(id, workspace, now, actor.clone(), Action::SessionEnded);
         sessions_ended.reason = member.id.to_string();
-        Ok(Self { row, sessions_ended })
+        let left_behind = LeftBehind::of(api, actor, member).await?;
+        Ok(Self { row, left_behind, sessions_ended })
     }
 
     /// The workspace that is left.
@@ -39,10 +43,12 @@ impl Leave {
     /// Ends the membership, its tokens, and the account's sessions where it has no other
     /// membership; gives the events beside the removal itself.
     pub(crate) fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<Event>, StoreError> {
+        let mut events = self.left_behind.write(tx)?;
         tx.end_member(&self.row)?;
-        let Some(account) = self.row.parts().0.account else { return Ok(Vec::new()) };
+        let Some(account) = self.row.parts().0.account else { return Ok(events) };
         let is_last = tx.memberships(account)?.is_empty();
         let ended = is_last && tx.delete_sessions(account, None)? > 0;
-        Ok(if ended { vec![self.sessions_ended.clone()] } else { Vec::new() })
+        events.extend(ended.then(|| self.sessions_ended.clone()));
+        Ok(events)
     }
 }

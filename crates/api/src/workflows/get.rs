@@ -32,5 +32,9 @@ async fn handle(
     let head = super::find(&api, &scope, &id).await?;
     let version = definition(&api, &head, head.version).await?;
     let document = serde_json::from_str(&version.definition).unwrap_or(Value::Null);
-    Ok(Json(view(&api, &scope, &head, document).await?))
+    let mut shown = view(&api, &scope, &head, document).await?;
+    if scope.may(Ability::ListCredentials).is_ok() {
+        shown.unavailable_credentials = Some(api.engine().unavailable_keys(&head).await?);
+    }
+    Ok(Json(shown))
 }

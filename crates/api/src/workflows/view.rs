@@ -24,6 +24,9 @@ pub(crate) struct WorkflowView {
     owner: MemberId,
     created_at: Timestamp,
     updated_at: Timestamp,
+    /// Keys that its steps name and would not get now; left out for whoever may not list credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unavailable_credentials: Option<Vec<String>>,
 }
 
 /// A workflow in a list.
@@ -91,5 +94,6 @@ pub(crate) async fn view(
         owner,
         created_at,
         updated_at,
+        unavailable_credentials: None,
     })
 }

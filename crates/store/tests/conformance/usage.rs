@@ -6,7 +6,7 @@ use keyward_model::id::{CredentialId, MemberId, WorkflowId};
 use keyward_model::lifecycle::Done;
 use keyward_model::saved_workflow::Workflow;
 use keyward_model::settings::{Settings, WorkspaceSettings};
-use keyward_store::{DayOfUse, Use, User};
+use keyward_store::{DayOfUse, Use, User, UserHead};
 
 const DAY: i64 = 86_400_000;
 
@@ -35,8 +35,9 @@ pub(crate) async fn uses_are_summed_up_by_day_and_by_workflow(f: &Fixture) {
         failures,
         last_used_at: at(last),
     };
+    let head = UserHead { name: "Kept".into(), active: true, owner: kept.owner };
     let mut expected = [
-        user(kept.id, Some(("Kept".to_owned(), true)), 2, 1, 3 * DAY),
+        user(kept.id, Some(head), 2, 1, 3 * DAY),
         user(gone, None, 1, 1, DAY + 1),
     ];
     expected.sort_by_key(|user| user.workflow.to_string());
