@@ -62,10 +62,11 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     if echo.is_none() {
         print_set_up_link(&vault, &public_url).await?;
     }
+    // Whoever reads the line may send the signal at once.
+    let mut stop = Stop::new()?;
     logging::print(&format!("keyward listening on http://{address}"));
     let background =
         start_background(&engine, anchor.clone(), config.plays(Role::Worker), sinks.required());
-    let mut stop = Stop::new()?;
     let server = tokio::spawn({
         let stopping = stop.stopping();
         let service = service.clone();
@@ -81,11 +82,11 @@ pub(crate) async fn run(mut config: Config, serve: Serve) -> anyhow::Result<()> 
     stop.wait().await;
     tracing::info!("stopping: finishing what is under way");
     drain(&engine, server).await;
+    feeding.finish().await;
     background.abort();
     anchor.write(vault.store().heads())?;
     engine.sandbox().shutdown().await;
     vault.store().close().await;
-    feeding.finish().await;
     Ok(())
 }
 
@@ -132,11 +133,11 @@ fn start_background(
     engine: &Engine,
     anchor: Arc<Anchor>,
     adopts: bool,
+    sinks: Vec<String>,
 ) -> tokio::task::JoinHandle<()> {
     let (engine, vault) = (engine.clone(), engine.vault().clone());
     tokio::spawn(async move {
         let lease = tokio::spawn(engine.clone().keep_lease(adopts));
-    sinks: Vec<String>,
         let keys = tokio::spawn(keys::follow(vault.clone(), engine.node()));
         let _end_with_this = [lease, keys].map(AbortOnDrop);
         let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -149,17 +150,19 @@ fn start_background(
                 tracing::error!(%error, "the anchor file cannot be written");
             }
             vault.forget_old_needles();
+            if count % 60 == 30 {
+                engine.shred_due().await;
+            }
             if count % 600 == 60 {
                 engine.purge().await;
+                keyward_engine::cut_audit(&vault, &sinks).await;
                 if let Err(error) = keyward_api::forget_old_replies(&vault).await {
                     tracing::warn!(%error, "old answers to repeated requests not forgotten");
                 }
-                keyward_engine::cut_audit(&vault, &sinks).await;
                 if let Err(error) = keyward_api::forget_old_sessions(&vault).await {
                     tracing::warn!(%error, "old sessions not forgotten");
                 }
             }
-                engine.cut_audit(&sinks).await;
         }
     })
 }
