@@ -96,10 +96,6 @@ pub(crate) enum Key {
     /// Show the fingerprints of the root key and of the key that the database was sealed by, and how
     /// the workspaces' keys stand.
     Status,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Audit {
     /// Make a new root key, and a new key for every workspace; beside a running server or without one.
     Rotate(Rotate),
 }
@@ -124,17 +120,21 @@ pub(crate) struct Rotate {
     /// Put the new root key here, or take it from here, where its usual directory is not writable.
     #[arg(long, value_name = "FILE")]
     pub(crate) new_root_key_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Audit {
     /// Check every chain and name the first altered, missing, reordered or cut record.
     Verify {
         /// An exported file to check in the database's place; only the root key is needed.
         file: Option<PathBuf>,
+        /// Also say which of this credential's records were altered or are missing.
+        #[arg(long, value_name = "ID")]
+        credential: Option<String>,
     },
     /// Write every record of every workspace, one JSON object a line.
     Export {
         /// Where to [default: standard output].
-        /// Also say which of this credential's records were altered or are missing.
-        #[arg(long, value_name = "ID")]
-        credential: Option<String>,
         file: Option<PathBuf>,
     },
 }
@@ -173,10 +173,6 @@ pub(crate) struct Options {
     /// A second address that serves `/metrics` alone.
     #[arg(long, global = true, env = "KEYWARD_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
-    /// Parts that this node plays: api, worker, scheduler; all by default.
-    #[arg(long, global = true, env = "KEYWARD_ROLE", value_delimiter = ',')]
-    role: Vec<Role>,
-    /// Refuse code steps where the kernel lacks any of the sandbox's walls.
     /// Where audit records go: file:/path, http(s)://…, syslog+tls://host, syslog+tcp://host or
     /// syslog+udp://host; several with commas.
     #[arg(long, global = true, env = "KEYWARD_AUDIT_SINK", hide_env_values = true)]
@@ -190,6 +186,10 @@ pub(crate) struct Options {
     /// A file with the bearer token of HTTP audit sinks.
     #[arg(long, global = true, env = "KEYWARD_AUDIT_SINK_TOKEN_FILE")]
     audit_sink_token_file: Option<PathBuf>,
+    /// Parts that this node plays: api, worker, scheduler; all by default.
+    #[arg(long, global = true, env = "KEYWARD_ROLE", value_delimiter = ',')]
+    role: Vec<Role>,
+    /// Refuse code steps where the kernel lacks any of the sandbox's walls.
     #[arg(long, global = true, env = "KEYWARD_REQUIRE_ALL_WALLS")]
     require_all_walls: bool,
     /// Run code steps although the sandbox's main wall is missing. Dangerous.
@@ -241,6 +241,10 @@ struct File {
     log: Option<String>,
     log_format: Option<LogFormat>,
     metrics_listen: Option<SocketAddr>,
+    audit_sink: Option<String>,
+    audit_sink_required: Option<bool>,
+    audit_sink_max_lag: Option<u32>,
+    audit_sink_token_file: Option<PathBuf>,
     role: Option<Vec<Role>>,
     require_all_walls: Option<bool>,
     #[serde(default)]
@@ -249,10 +253,6 @@ struct File {
 
 /// What a command works with.
 pub(crate) struct Config {
-    audit_sink: Option<String>,
-    audit_sink_required: Option<bool>,
-    audit_sink_max_lag: Option<u32>,
-    audit_sink_token_file: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) database_url: Option<String>,
@@ -263,6 +263,10 @@ pub(crate) struct Config {
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) audit_sink: String,
+    pub(crate) audit_sink_required: bool,
+    pub(crate) audit_sink_max_lag: u32,
+    pub(crate) audit_sink_token_file: Option<PathBuf>,
     pub(crate) roles: Vec<Role>,
     pub(crate) require_all_walls: bool,
     pub(crate) unsafe_sandbox: bool,
@@ -272,10 +276,6 @@ pub(crate) struct Config {
 }
 
 impl Options {
-    pub(crate) audit_sink: String,
-    pub(crate) audit_sink_required: bool,
-    pub(crate) audit_sink_max_lag: u32,
-    pub(crate) audit_sink_token_file: Option<PathBuf>,
     /// Merges flags, environment, file and defaults.
     pub(crate) fn resolve(self) -> anyhow::Result<Config> {
         let file = read_file(self.config.as_ref())?;
@@ -295,6 +295,11 @@ impl Options {
             log: self.log.or(file.log).unwrap_or_else(|| "info".into()),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            audit_sink: self.audit_sink.or(file.audit_sink).unwrap_or_default(),
+            audit_sink_required: self.audit_sink_required
+                || file.audit_sink_required.unwrap_or(false),
+            audit_sink_max_lag: self.audit_sink_max_lag.or(file.audit_sink_max_lag).unwrap_or(10),
+            audit_sink_token_file: self.audit_sink_token_file.or(file.audit_sink_token_file),
             roles,
             require_all_walls: self.require_all_walls || file.require_all_walls.unwrap_or(false),
             unsafe_sandbox: self.unsafe_sandbox,
@@ -305,11 +310,6 @@ impl Options {
 }
 
 impl Config {
-            audit_sink: self.audit_sink.or(file.audit_sink).unwrap_or_default(),
-            audit_sink_required: self.audit_sink_required
-                || file.audit_sink_required.unwrap_or(false),
-            audit_sink_max_lag: self.audit_sink_max_lag.or(file.audit_sink_max_lag).unwrap_or(10),
-            audit_sink_token_file: self.audit_sink_token_file.or(file.audit_sink_token_file),
     /// Whether this node plays a part; all of them where none is named.
     pub(crate) fn plays(&self, role: Role) -> bool {
         self.roles.is_empty() || self.roles.contains(&role)
