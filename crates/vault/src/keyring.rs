@@ -142,6 +142,26 @@ impl Keyring {
         Ok(self.remember(workspace, ring))
     }
 
+    /// Unwraps the keys of all workspaces: a server that has them goes on where a new root key comes
+    /// to it later than to the database.
+    pub(crate) async fn load_all(&self) -> Result<(), VaultError> {
+        let _reading = self.following.lock().await;
+        let rows = self.store.read(|tx| tx.all_workspace_keys()).await?;
+        let (root, mut outcome) = (self.root(), Ok(()));
+        for rows in rows.chunk_by(|one, next| one.workspace == next.workspace) {
+            let Some(workspace) = rows.first().map(|row| row.workspace) else { continue };
+            if self.cached(workspace).is_some() {
+                continue;
+            }
+            match open_ring(&root, rows) {
+                Ok(ring) => drop(self.remember(workspace, ring)),
+                // One that somebody damaged must not keep the others from being loaded.
+                Err(error) => outcome = Err(error),
+            }
+        }
+        outcome
+    }
+
     fn remember(&self, workspace: WorkspaceId, ring: Ring) -> Arc<WorkspaceKeys> {
         let mut workspaces = self.workspaces.write().unwrap_or_else(PoisonError::into_inner);
         let keys = || Arc::new(WorkspaceKeys::new(workspace, ring));
@@ -179,14 +199,17 @@ impl Keyring {
             let workspaces = self.workspaces.read().unwrap_or_else(PoisonError::into_inner);
             workspaces.values().cloned().collect()
         };
+        let mut outcome = Ok(());
         for keys in loaded {
-            match self.read_ring(keys.workspace).await {
-                Ok(ring) => keys.follow(ring)?,
+            let followed = match self.read_ring(keys.workspace).await {
+                Ok(ring) => keys.follow(ring),
                 // Made here, and not written yet.
-                Err(VaultError::NoWorkspaceKey) => {}
-                Err(error) => return Err(error),
-            }
+                Err(VaultError::NoWorkspaceKey) => Ok(()),
+                Err(error) => Err(error),
+            };
+            outcome = outcome.and(followed);
         }
+        outcome?;
         self.followed.fetch_max(epoch, Ordering::AcqRel);
         Ok((epoch, true))
     }

@@ -167,6 +167,14 @@ impl Vault {
         Ok(self.0.keys.follow().await?.0)
     }
 
+    /// Loads the keys of all workspaces; called at start by the composition root.
+    ///
+    /// # Errors
+    /// Where the database cannot be read, or a key in it does not open.
+    pub async fn load_keys(&self) -> Result<(), VaultError> {
+        self.0.keys.load_all().await
+    }
+
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.0.keys
     }

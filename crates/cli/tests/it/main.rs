@@ -16,6 +16,7 @@ mod credentials;
 mod echoes;
 mod hostile_code;
 mod masking;
+mod key_rotation;
 mod matrix;
 mod people;
 mod rotation;

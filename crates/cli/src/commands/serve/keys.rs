@@ -8,8 +8,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How many looks go by between two warnings of the same kind.
 const QUIET: u64 = 60;
 
-/// Loads new keys once a second, until the task is dropped.
+/// Loads all keys, and new ones once a second, until the task is dropped.
 pub(super) async fn follow(vault: Vault, node: NodeId) {
+    if let Err(error) = vault.load_keys().await {
+        tracing::warn!(%error, "not every workspace's keys can be loaded");
+    }
     let mut look = tokio::time::interval(LOOK);
     let mut failures = 0u64;
     loop {
