@@ -5,6 +5,7 @@ mod older;
 mod open_runs;
 mod places;
 mod refused;
+mod rotated;
 mod whole;
 
 use crate::scene::Scene;

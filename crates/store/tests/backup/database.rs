@@ -12,6 +12,7 @@ use std::time::Duration;
 /// A database that is made at first use.
 pub(crate) struct Database {
     pub(crate) target: Target,
+    client: Option<postgres::Client>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -26,12 +27,12 @@ impl Database {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = Target::Sqlite(folder.path().join("keyward.sqlite"));
-        Self { target, _folder: Some(folder) }
+        Self { target, client: None, _folder: Some(folder) }
     }
 
     pub(crate) fn postgres() -> Self {
         let target = Target::Postgres(Postgres::shared().fresh_database());
-        Self { target, _folder: None }
+        Self { target, client: None, _folder: None }
     }
 
     /// Makes the newest schema.
@@ -43,7 +44,9 @@ impl Database {
     pub(crate) fn execute(&mut self, sql: &str) {
         let done = match &self.target {
             Target::Sqlite(path) => open(path).execute_batch(sql).map_err(|e| e.to_string()),
-            Target::Postgres(url) => connect(url).batch_execute(sql).map_err(|e| format!("{e:?}")),
+            Target::Postgres(url) => {
+                connect(&mut self.client, url).batch_execute(sql).map_err(|e| format!("{e:?}"))
+            }
         };
         assert!(done.is_ok(), "{sql}: {done:?}");
     }
@@ -57,9 +60,12 @@ impl Database {
                 let rows = statement.query_map((), |row| row.get(0)).unwrap();
                 rows.map(Result::unwrap).collect()
             }
-            Target::Postgres(url) => {
-                connect(url).query(sql, &[]).unwrap().iter().map(|row| row.get(0)).collect()
-            }
+            Target::Postgres(url) => connect(&mut self.client, url)
+                .query(sql, &[])
+                .unwrap()
+                .iter()
+                .map(|row| row.get(0))
+                .collect(),
         }
     }
 
@@ -97,6 +103,7 @@ impl Database {
 
     /// Three rows in every table, of which the second has no value where it may have none.
     pub(crate) fn fill(&mut self) {
+        let mut all = String::new();
         for table in self.tables() {
             if table == "migrations" {
                 continue;
@@ -107,10 +114,10 @@ impl Database {
                 let values: Vec<_> =
                     columns.iter().map(|column| self.literal(column, row)).collect();
                 let (names, values) = (names.join(", "), values.join(", "));
-                let sql = format!("INSERT INTO \"{table}\" ({names}) VALUES ({values})");
-                self.execute(&sql);
+                all.push_str(&format!("INSERT INTO \"{table}\" ({names}) VALUES ({values});\n"));
             }
         }
+        self.execute(&all);
     }
 
     fn literal(&self, column: &Column, row: u8) -> String {
@@ -172,7 +179,7 @@ impl Database {
                     };
                     found.unwrap_or_else(|| "null".to_owned())
                 };
-                let rows = connect(url).query(sql, &[]).unwrap();
+                let rows = connect(&mut self.client, url).query(sql, &[]).unwrap();
                 rows.iter().map(|row| (0..row.len()).map(|at| shown(row, at)).collect()).collect()
             }
         }
@@ -181,7 +188,7 @@ impl Database {
     /// Writes a run, its step and a small value in one transaction, again and again.
     pub(crate) fn pairs_until_stopped(&self) -> Pairs {
         let (target, stop) = (self.target.clone(), Arc::new(AtomicBool::new(false)));
-        let mut own = Self { target, _folder: None };
+        let mut own = Self { target, client: None, _folder: None };
         let (runs, steps) = (own.columns("runs"), own.columns("steps"));
         let told = stop.clone();
         let thread = thread::spawn(move || {
@@ -235,6 +242,7 @@ fn open(path: &std::path::Path) -> rusqlite::Connection {
     connection
 }
 
-fn connect(url: &str) -> postgres::Client {
-    postgres::Client::connect(url, postgres::NoTls).unwrap()
+/// One connection for all, for making one costs more than most statements.
+fn connect<'a>(client: &'a mut Option<postgres::Client>, url: &str) -> &'a mut postgres::Client {
+    client.get_or_insert_with(|| postgres::Client::connect(url, postgres::NoTls).unwrap())
 }

@@ -5,6 +5,7 @@ use super::{back_up, calls, contents, restore, run_on, with_key};
 use crate::scene::Scene;
 use crate::server::{Backend, Server};
 use keyward_testkit::postgres::Postgres;
+use keyward_testkit::sweep::Sweep;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -42,6 +43,10 @@ fn a_backup_is_worth_nothing_without_its_root_key() {
         let found = bytes.windows(shown.len()).any(|part| part == shown.as_bytes());
         assert!(!found, "{shown} can be read in the file");
     }
+    let token = scene.server.token.as_str();
+    let sweep = Sweep::new([("KEY", secret.as_str()), ("token", token)].into_iter());
+    let found = sweep.bytes("the backup", &bytes);
+    assert!(found.is_empty(), "{found:?}");
 }
 
 #[test]
