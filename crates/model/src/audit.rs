@@ -183,7 +183,8 @@ pub struct Event {
     pub action: Action,
     /// Whether it took place.
     pub outcome: Outcome,
-    /// Why it was refused, or what changed; a fixed word, or empty.
+    /// Why it was refused, or what changed: a fixed word, the id of a member, token, session or
+    /// invitation, or empty.
     pub reason: String,
     /// The credential concerned.
     pub credential: Option<CredentialId>,

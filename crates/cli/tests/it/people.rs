@@ -1,5 +1,6 @@
 //! People from outside: signing in, sessions, invitations, members, one-time codes.
 
+mod command_line;
 mod invitations;
 mod members;
 mod service_accounts;

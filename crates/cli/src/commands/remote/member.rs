@@ -6,6 +6,7 @@ use crate::logging;
 use clap::Subcommand;
 use serde_json::json;
 
+// `--role` names the parts that a node plays, so a member's role is given by place.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List members, service accounts among them.
@@ -19,23 +20,24 @@ pub(crate) enum Command {
         /// Whom it is for.
         email: String,
         /// `owner`, `admin`, `editor`, `operator` or `viewer`.
-        #[arg(long)]
-        role: String,
+        #[arg(value_name = "ROLE")]
+        given: String,
     },
     /// Make a service account, which acts by tokens alone.
     Service {
         /// What people know it by.
         name: String,
         /// `admin`, `editor`, `operator` or `viewer`.
-        #[arg(long)]
-        role: String,
+        #[arg(value_name = "ROLE")]
+        given: String,
     },
     /// Give a member another role; their sessions end.
     Role {
         /// Id or e-mail address.
         member: String,
         /// The new role.
-        role: String,
+        #[arg(value_name = "ROLE")]
+        given: String,
     },
     /// Remove a member; their tokens end at once.
     Remove {
@@ -48,9 +50,9 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
         Command::List { left } => list(client, left).await,
-        Command::Invite { email, role } => invite(client, &email, &role).await,
-        Command::Service { name, role } => {
-            let body = json!({ "kind": "service", "name": name, "role": role });
+        Command::Invite { email, given } => invite(client, &email, &given).await,
+        Command::Service { name, given } => {
+            let body = json!({ "kind": "service", "name": name, "role": given });
             let made = client.send("POST", "/members", Body::json(&body)).await?;
             match client.json {
                 true => table::print_json(&made),
@@ -58,9 +60,9 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
             }
             Ok(())
         }
-        Command::Role { member, role } => {
+        Command::Role { member, given } => {
             let path = path_of(client, &member).await?;
-            let body = Body::json(&json!({ "role": role }));
+            let body = Body::json(&json!({ "role": given }));
             let changed = client.send("PATCH", &path, body).await?;
             match client.json {
                 true => table::print_json(&changed),
@@ -115,14 +117,19 @@ async fn invite(client: &Client, email: &str, role: &str) -> anyhow::Result<()> 
 
 /// The path of a member by id or e-mail address.
 async fn path_of(client: &Client, member: &str) -> anyhow::Result<String> {
+    Ok(format!("/members/{}", segment(&id_of(client, member).await?)))
+}
+
+/// A member's id, by id or e-mail address.
+pub(super) async fn id_of(client: &Client, member: &str) -> anyhow::Result<String> {
     if !member.contains('@') {
-        return Ok(format!("/members/{}", segment(member)));
+        return Ok(member.to_owned());
     }
     let items = client.all("/members", &[]).await?;
     let address = member.to_lowercase();
     let named = items.iter().filter(|item| table::cell(item, "/email") == address);
     match table::only_id(named)? {
-        Some(id) => Ok(format!("/members/{}", segment(&id))),
+        Some(id) => Ok(id),
         None => anyhow::bail!("no member has that e-mail address"),
     }
 }
