@@ -226,6 +226,59 @@ fn narrowing_keeps_every_version_and_widening_only_the_one_that_is_sent() {
     });
 }
 
+/// Changes the workspace's settings.
+#[track_caller]
+fn settings(scene: &Scene, change: &Value) {
+    scene.server.api("PATCH", "/settings", change).expect(200);
+}
+
+#[test]
+fn where_a_workspace_asks_for_it_only_what_has_passed_its_test_is_promoted() {
+    on_both("rotation-required", |server| {
+        let scene = Scene::with(server);
+        settings(&scene, &json!({ "require_version_test": true, "verified_runs": 1 }));
+        let (old, new) = (scene.canary("OLD"), scene.canary("NEW"));
+        let id = scene.api_key("KEY", &old);
+        let workflow = calling(&scene, "KEY");
+        stage(&scene, &id, &json!({ "value": new }));
+        let promote = || call(&scene, "POST", &id, "/versions/2/promote");
+        let problem = promote().expect_problem(409, "conflict");
+        assert!(problem["detail"].as_str().unwrap().contains("test it first"), "{problem}");
+        // Nobody has said how to test it yet; that is the next step.
+        let rotation = check_rotation(&scene, &id, "staged", "+!...");
+        let test = json!({ "test": { "method": "GET", "url": format!("{}/me", scene.host()) } });
+        follow(&scene, &rotation, "test", &test).expect(200);
+        scene.next(Reply::status(401));
+        assert_eq!(call(&scene, "POST", &id, "/versions/2/test").expect(200)["ok"], false);
+        promote().expect_problem(409, "conflict");
+        // The current value's good test does not count for the staged one.
+        assert_eq!(call(&scene, "POST", &id, "/test").expect(200)["ok"], true);
+        promote().expect_problem(409, "conflict");
+        assert_eq!(call(&scene, "POST", &id, "/versions/2/test").expect(200)["ok"], true);
+        promote().expect(200);
+        assert_eq!(arrived(&scene, &workflow, &id), (new, 2));
+        check_rotation(&scene, &id, "verified", "++++!");
+    });
+}
+
+#[test]
+fn without_a_grace_period_the_earlier_value_goes_with_the_promotion() {
+    on_both("rotation-no-grace", |server| {
+        let scene = Scene::with(server);
+        settings(&scene, &json!({ "grace_days": 0 }));
+        let id = scene.api_key("KEY", &scene.canary("OLD"));
+        let workflow = calling(&scene, "KEY");
+        let new = scene.canary("NEW");
+        stage(&scene, &id, &json!({ "value": new }));
+        call(&scene, "POST", &id, "/versions/2/promote").expect(200);
+        assert_eq!(versions(&scene, &id), [(2, "current".into())]);
+        assert_eq!(audited(&scene, &id, "credential.shredded"), allowed(&["version 1"]));
+        call(&scene, "POST", &id, "/versions/1/rollback").expect_problem(409, "conflict");
+        assert_eq!(arrived(&scene, &workflow, &id), (new, 2));
+        check_rotation(&scene, &id, "idle", "!-...");
+    });
+}
+
 /// The rotation with its steps in a line: `+` done, `-` skipped, `!` can be done now, `.` cannot.
 #[track_caller]
 fn check_rotation(scene: &Scene, id: &str, state: &str, line: &str) -> Value {

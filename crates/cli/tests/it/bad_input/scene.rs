@@ -62,7 +62,8 @@ impl Scene {
 
     /// An operation's path with names that exist.
     pub fn path(&self, operation: &Operation) -> String {
-        self.with_id(operation, &operation.path.replace("{workspace}", "default"))
+        let path = operation.path.replace("{workspace}", "default").replace("{version}", "1");
+        self.with_id(operation, &path)
     }
 
     /// The same path with an id that exists.
@@ -81,7 +82,7 @@ impl Scene {
                 json!({ "key": "NEW_KEY", "type": "api_key", "fields": { "value": self.canary } })
             }
             "updateCredential" => json!({ "description": "changed" }),
-            "overwriteCredentialValue" => json!({ "fields": { "value": self.canary } }),
+            "overwriteCredentialValue" | "stageCredentialVersion" => json!({ "fields": { "value": self.canary } }),
             "createWorkflow" | "replaceWorkflow" => definition("New"),
             "setAllowlist" => json!({ "enabled": true, "keys": [] }),
             "startRun" => json!({ "payload": {}, "wait": true }),
