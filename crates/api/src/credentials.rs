@@ -9,6 +9,7 @@ mod discard;
 mod explain;
 mod fields;
 mod get;
+mod import;
 mod list;
 mod overwrite;
 mod patch;
@@ -49,6 +50,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     vec![
         list::operation(),
         create::operation(),
+        import::operation(),
         get::operation(),
         patch::operation(),
         delete::operation(),

@@ -1,10 +1,12 @@
 //! Workflows: one file per operation, and how one is shown.
 
 mod allowlist;
+mod behind;
 mod create;
 mod delete;
 mod export;
 mod get;
+mod import;
 mod list;
 mod replace;
 mod switch;
@@ -29,6 +31,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         delete::operation(),
         versions::operation(),
         export::operation(),
+        import::operation(),
     ];
     operations.extend(switch::operations());
     operations.extend(allowlist::operations());

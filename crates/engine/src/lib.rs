@@ -10,6 +10,7 @@ mod held_up;
 mod live;
 mod no_store;
 mod node;
+mod rename;
 mod retention;
 mod retry;
 mod runner;

@@ -3,8 +3,8 @@
 use crate::compiled::{Script, Scripts};
 use crate::{Engine, EngineError};
 use keyward_model::json::Fault;
-use keyward_model::workflow::{Definition, Language, StepKind};
-use keyward_sandbox::CompileFailure;
+use keyward_model::workflow::{CodeStep, Definition, Language, StepKind};
+use keyward_sandbox::{CompileFailure, Compiled};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -36,25 +36,14 @@ impl Engine {
         let (mut scripts, mut faults) = (Scripts::new(), Vec::new());
         for (position, step) in definition.steps.iter().enumerate() {
             let StepKind::Code(code) = &step.kind else { continue };
-            let language = match code.language {
-                Language::JavaScript => keyward_sandbox::Language::Javascript,
-                Language::TypeScript => keyward_sandbox::Language::Typescript,
-            };
-            match self.sandbox().compile(&code.source, language).await {
+            match self.compile(position, code).await {
                 Ok(compiled) => {
                     let script =
                         Script { javascript: compiled.javascript.into(), keys: compiled.keys };
                     scripts.insert(step.id.as_str().to_owned(), script);
                 }
-                Err(CompileFailure::Source(error)) => {
-                    let detail =
-                        format!("line {}, column {}: {}", error.line, error.column, error.message);
-                    let pointer = format!("/steps/{position}/source");
-                    faults.push(Fault::new(pointer, "invalid_source", detail));
-                }
-                Err(CompileFailure::Sandbox(error)) => {
-                    return Err(EngineError::Sandbox(error).into());
-                }
+                Err(SaveError::Faults(found)) => faults.extend(found),
+                Err(error) => return Err(error),
             }
         }
         if !faults.is_empty() {
@@ -63,6 +52,27 @@ impl Engine {
         let keys = keys(&definition, &scripts);
         let compiled = serde_json::to_string(&scripts).unwrap_or_default();
         Ok(Checked { definition, compiled, keys })
+    }
+
+    /// Compiles the source of the step at that position.
+    pub(crate) async fn compile(
+        &self,
+        position: usize,
+        code: &CodeStep,
+    ) -> Result<Compiled, SaveError> {
+        let language = match code.language {
+            Language::JavaScript => keyward_sandbox::Language::Javascript,
+            Language::TypeScript => keyward_sandbox::Language::Typescript,
+        };
+        self.sandbox().compile(&code.source, language).await.map_err(|failure| match failure {
+            CompileFailure::Source(error) => {
+                let detail =
+                    format!("line {}, column {}: {}", error.line, error.column, error.message);
+                let pointer = format!("/steps/{position}/source");
+                SaveError::Faults(vec![Fault::new(pointer, "invalid_source", detail)])
+            }
+            CompileFailure::Sandbox(error) => EngineError::Sandbox(error).into(),
+        })
     }
 }
 

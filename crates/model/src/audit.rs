@@ -8,7 +8,7 @@ mod line;
 mod syslog;
 
 pub use check::{Checker, Counts, Fault, Kind, Watched};
-pub use csv::{CSV_HEADER, csv_row};
+pub use csv::{CSV_HEADER, csv_cell, csv_row};
 pub use cut::{AuditCursor, AuditStub};
 pub use line::{End, Header, Line, WrappedKey, write_line, write_stub};
 pub use syslog::{SyslogHost, syslog_message};

@@ -297,7 +297,8 @@ impl Facts<'_> {
 
     /// Where it went, as a binding writes it.
     fn hosts(&self) -> Vec<String> {
-        let entry = |origin: &String| EgressPolicy::parse(&[origin.clone()], &[], &[], &[]).ok();
+        let entry =
+            |origin: &String| EgressPolicy::parse(std::slice::from_ref(origin), &[], &[], &[]).ok();
         let mut hosts: Vec<String> =
             self.origins.iter().filter_map(entry).flat_map(|policy| policy.lists().0).collect();
         hosts.sort();

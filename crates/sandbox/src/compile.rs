@@ -2,7 +2,7 @@
 //!
 //! Runs in a step's process, because hostile sources can overflow the parser's stack.
 
-use crate::step::{Compiled, Language};
+use crate::step::{Compiled, KeyLiteral, Language};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use swc_common::errors::{DiagnosticBuilder, Emitter, Handler};
@@ -54,7 +54,9 @@ pub(crate) fn compile(
         Language::Typescript => strip(wrapped).map_err(|(at, message)| place.fault(at, message))?,
     };
     check(&javascript).map_err(|(line, message)| place.line_fault(line, message))?;
-    Ok(Compiled { javascript, keys: finder.keys.into_iter().collect() })
+    let keys: BTreeSet<_> = finder.found.iter().map(|(key, _)| key.clone()).collect();
+    let literals = finder.found.into_iter().map(|(key, span)| place.literal(key, span)).collect();
+    Ok(Compiled { javascript, keys: keys.into_iter().collect(), literals })
 }
 
 /// Finds the author's line and column for a position in the wrapped source.
@@ -73,6 +75,12 @@ impl Place<'_> {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Fault { line: number(line), column: number(column), message }
+    }
+
+    fn literal(&self, key: String, span: Span) -> KeyLiteral {
+        let before = self.start as usize + BEFORE.len();
+        let [start, end] = [span.lo, span.hi].map(|at| (at.0 as usize).saturating_sub(before));
+        KeyLiteral { key, start, end }
     }
 
     fn line_fault(&self, line: Option<u32>, message: String) -> Fault {
@@ -148,13 +156,14 @@ impl Emitter for FirstDiagnostic {
 /// Collects the credential keys that stand as literals, and the first `import()`.
 #[derive(Default)]
 struct Finder {
-    keys: BTreeSet<String>,
+    found: Vec<(String, Span)>,
     import: Option<Span>,
 }
 
 impl Finder {
     fn add(&mut self, key: Option<&Expr>) {
-        self.keys.extend(key.and_then(literal));
+        let found = key.and_then(|key| Some((literal(key)?, bare(key).span())));
+        self.found.extend(found);
     }
 
     /// The `credential` member of an options object.

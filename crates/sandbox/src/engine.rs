@@ -146,7 +146,8 @@ impl Engine {
                 let check = |javascript: &str| self.context.with(|ctx| check(&ctx, javascript));
                 match compile::compile(&source, language, check) {
                     Ok(compiled) => {
-                        let header = FromStep::Compiled { keys: compiled.keys };
+                        let (keys, literals) = (compiled.keys, compiled.literals);
+                        let header = FromStep::Compiled { keys, literals };
                         self.host.queue(&header, compiled.javascript.as_bytes());
                     }
                     Err(error) => {

@@ -27,7 +27,7 @@ pub use sandbox::{Options, Sandbox};
 pub use session::Session;
 pub use step::{
     Answer, Ask, Compiled, CredentialHandle, Derivation, Event, Failure, FetchRequest,
-    FetchResponse, Language, Level, Limits, Outcome, Redirect, Start,
+    FetchResponse, KeyLiteral, Language, Level, Limits, Outcome, Redirect, Start,
 };
 pub use walls::{Wall, WallName, Walls};
 pub use zygote::zygote_main;

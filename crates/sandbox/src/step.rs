@@ -311,6 +311,18 @@ pub enum Language {
     Typescript,
 }
 
+/// A string literal that is a credential key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyLiteral {
+    /// The key.
+    pub key: String,
+    /// The byte of the author's source at which the literal begins, quotes included.
+    pub start: usize,
+    /// The byte behind it.
+    pub end: usize,
+}
+
 /// A source that is ready to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -320,4 +332,6 @@ pub struct Compiled {
     pub javascript: String,
     /// Credential keys that stand as string literals in the source, sorted, each once.
     pub keys: Vec<String>,
+    /// Each of those literals, in their order.
+    pub literals: Vec<KeyLiteral>,
 }

@@ -37,3 +37,6 @@ ALTER TABLE credentials DROP COLUMN tags;
 
 CREATE INDEX credentials_rejected ON credential_activity (workspace_id, credential_id, version)
     WHERE rejected_at IS NOT NULL;
+-- Where values were released to, each origin found by one look.
+CREATE INDEX audit_destinations ON audit (workspace_id, credential_id, destination, id)
+    WHERE action = 'credential.used' AND outcome = 'allowed';

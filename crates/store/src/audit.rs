@@ -152,7 +152,7 @@ fn first_id(at: Timestamp) -> AuditId {
 }
 
 /// No event from `since` on has a smaller id.
-fn earliest_id(since: Timestamp) -> AuditId {
+pub(crate) fn earliest_id(since: Timestamp) -> AuditId {
     first_id(since.plus_millis(-60_000))
 }
 

@@ -116,7 +116,7 @@ async fn save(
 }
 
 /// A credential with nothing but its defaults.
-fn blank(api: &Api, scope: &InWorkspace) -> Credential {
+pub(super) fn blank(api: &Api, scope: &InWorkspace) -> Credential {
     let now = api.vault().now();
     Credential {
         workspace: scope.id(),
@@ -188,7 +188,7 @@ fn kind(body: &Members, faults: &mut Vec<Fault>) -> Option<CredentialType> {
 }
 
 /// Where it shall count.
-async fn home(
+pub(super) async fn home(
     api: &Api,
     scope: &InWorkspace,
     sent: Option<&SentScope>,

@@ -108,6 +108,25 @@ impl Given {
         given
     }
 
+    /// Fields out of a file, each a bare text.
+    pub(crate) fn of_file(fields: impl IntoIterator<Item = (String, Incoming)>) -> Self {
+        let members = fields.into_iter().map(|(name, value)| (name, Sent::Text(value))).collect();
+        Self { members, faults: Vec::new() }
+    }
+
+    /// The same, with what was sent by itself in the place of fields of that name.
+    pub(crate) fn with(mut self, sent: Self) -> Self {
+        self.members.retain(|(name, _)| !sent.names().any(|other| other == name));
+        self.members.extend(sent.members);
+        self.faults.extend(sent.faults);
+        self
+    }
+
+    /// The names of the fields.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_str())
+    }
+
     fn take_members(&mut self, members: Map<String, Value>) {
         if members.len() > MAX_FIELDS {
             let detail = format!("a credential has at most {MAX_FIELDS} fields");

@@ -8,7 +8,8 @@ use crate::router::Api;
 use keyward_model::audit::{Action, Event};
 use keyward_model::credential::{Credential, CredentialVersion};
 use keyward_model::share::Sharee;
-use keyward_store::{Audited, Tx};
+use keyward_model::tag::Tagged;
+use keyward_store::{Audited, StoreError, Tx};
 
 /// A credential before and after, with what goes into the database beside its head.
 pub(super) struct Change {
@@ -40,6 +41,33 @@ pub(super) async fn save(
     change: Change,
     mut events: Vec<Event>,
 ) -> Result<(), Problem> {
+    let ready = ready(api, scope, change, &mut events).await?;
+    let write = move |tx: &mut Tx<'_>| {
+        ready.write(tx)?;
+        Ok(Audited::new((), events.clone()))
+    };
+    api.store().write(write).await?;
+    Ok(())
+}
+
+/// A change with its head signed, ready to be written together with others.
+pub(super) struct Ready {
+    head: Tagged<Credential>,
+    before: Credential,
+    dropped: Vec<i64>,
+    new: Option<CredentialVersion>,
+    rewrapped: Vec<CredentialVersion>,
+    accepted: Option<i64>,
+    unshared: Option<Sharee>,
+}
+
+/// Signs a change; adds an event for each version that it gives up.
+pub(super) async fn ready(
+    api: &Api,
+    scope: &InWorkspace,
+    change: Change,
+    events: &mut Vec<Event>,
+) -> Result<Ready, Problem> {
     let Change { before, after, new, rewrapped, accepted, unshared } = change;
     let kept = after.kept_versions();
     let dropped: Vec<_> =
@@ -49,26 +77,30 @@ pub(super) async fn save(
         ..event(api, scope, &after, Action::CredentialShredded)
     }));
     let head = api.vault().sign(after.workspace, after).await?;
-    let write = move |tx: &mut Tx<'_>| {
-        tx.update_credential(&head, before.revision)?;
-        for row in &rewrapped {
+    Ok(Ready { head, before, dropped, new, rewrapped, accepted, unshared })
+}
+
+impl Ready {
+    /// Writes it, within a commit of the caller's.
+    pub(super) fn write(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let Self { head, before, dropped, new, rewrapped, accepted, unshared } = self;
+        tx.update_credential(head, before.revision)?;
+        for row in rewrapped {
             let (id, number) = (row.credential, row.version);
             tx.rewrap_credential_version(row.workspace, id, number, &row.wrapped_key)?;
         }
-        for version in &dropped {
+        for version in dropped {
             tx.delete_credential_version(before.workspace, before.id, *version)?;
         }
         if let Some(sharee) = unshared {
-            tx.delete_share(before.workspace, before.id, sharee)?;
+            tx.delete_share(before.workspace, before.id, *sharee)?;
         }
-        if let Some(new) = &new {
+        if let Some(new) = new {
             tx.insert_credential_version(new)?;
         }
         if let Some(version) = accepted {
-            tx.clear_rejection(before.workspace, before.id, version)?;
+            tx.clear_rejection(before.workspace, before.id, *version)?;
         }
-        Ok(Audited::new((), events.clone()))
-    };
-    api.store().write(write).await?;
-    Ok(())
+        Ok(())
+    }
 }

@@ -55,7 +55,7 @@ impl<T: DeserializeOwned> Sent<T> {
 }
 
 /// Wipes a body where no other part of the connection still holds it.
-fn wipe_bytes(bytes: Bytes) {
+pub(super) fn wipe_bytes(bytes: Bytes) {
     if bytes.is_unique() {
         wipe(String::from_utf8(bytes.into()).map_or(Value::Null, Value::String));
     }

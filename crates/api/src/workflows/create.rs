@@ -11,6 +11,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, StatusCode};
+use keyward_engine::Checked;
 use keyward_model::audit::Action;
 use keyward_model::id::WorkflowId;
 use keyward_model::policy::Ability;
@@ -43,6 +44,19 @@ async fn handle(
     let active = query.read("active", "true or false", |text| text.parse().ok()).unwrap_or(true);
     query.done()?;
     let checked = api.engine().check(&document).await?;
+    let made = make(&api, &scope, document, checked, active, Action::WorkflowCreated).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Saves a checked definition as a new workflow of the caller's, in one write.
+pub(super) async fn make(
+    api: &Api,
+    scope: &InWorkspace,
+    document: Value,
+    checked: Checked,
+    active: bool,
+    action: Action,
+) -> Result<WorkflowView, Problem> {
     let (vault, workspace, now) = (api.vault(), scope.id(), api.vault().now());
     let id: WorkflowId = vault.fresh();
     let (token, trigger_hash) = vault.new_token(TokenKind::Trigger)?;
@@ -69,7 +83,7 @@ async fn handle(
         created_at: now,
     };
     let allowlist = Allowlist { workspace, workflow: id, enabled: false, keys: Vec::new() };
-    let mut event = scope.event(&api, Action::WorkflowCreated);
+    let mut event = scope.event(api, action);
     event.workflow = Some(id);
     let rows = (
         vault.sign(workspace, head.clone()).await?,
@@ -85,5 +99,5 @@ async fn handle(
         Ok(Audited::new((), vec![event.clone()]))
     };
     api.store().write(write).await?;
-    Ok((StatusCode::CREATED, Json(view(&api, &scope, &head, document).await?)))
+    view(api, scope, &head, document).await
 }

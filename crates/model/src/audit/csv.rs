@@ -30,14 +30,14 @@ pub fn csv_row(record: &Record, actor_name: &str) -> String {
         record.number.to_string(),
         optional(record.credential_number.map(|number| number.to_string())),
     ];
-    let mut row = cells.map(|text| cell(&text)).join(",");
+    let mut row = cells.map(|text| csv_cell(&text)).join(",");
     row.push_str("\r\n");
     row
 }
 
 /// Quotes a text where need be. A leading `'` keeps spreadsheets from computing it; what would move
 /// a cursor or end a line is written out.
-fn cell(text: &str) -> String {
+pub fn csv_cell(text: &str) -> String {
     let mut plain = String::with_capacity(text.len() + 2);
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         plain.push('\'');
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn cells_are_data_to_every_reader() {
-        let check = |text: &str, expected: &str| assert_eq!(cell(text), expected, "{text:?}");
+        let check = |text: &str, expected: &str| assert_eq!(csv_cell(text), expected, "{text:?}");
         check("", "");
         check("credential.used", "credential.used");
         check("a,b", "\"a,b\"");

@@ -33,7 +33,7 @@ fn entry(at: usize, item: Value) -> Result<Entry, Broken> {
         Some(Value::Object(data)) => Some(data),
         other => {
             // Encrypted with a key that only that n8n has.
-            other.map(wipe);
+            other.into_iter().for_each(wipe);
             None
         }
     };

@@ -93,7 +93,7 @@ fn resource(
     wipe(Value::Object(item));
     let mut entry = Entry::new(place, path, CredentialType::Custom);
     let Some(Value::Object(mut members)) = value else {
-        value.map(wipe);
+        value.into_iter().for_each(wipe);
         return entry.invalid("its value is no JSON object");
     };
     for value in members.values_mut() {

@@ -39,6 +39,12 @@ async fn finds_the_keys_that_stand_as_literals() {
         for language in [Language::Javascript, Language::Typescript] {
             let compiled = sandbox.compile(source, language).await.expect(source);
             assert_eq!(compiled.keys, keys, "{source}");
+            for literal in &compiled.literals {
+                let text = &source[literal.start..literal.end];
+                let quoted = ['\'', '"', '`'].map(|quote| format!("{quote}{}{quote}", literal.key));
+                let written = quoted.iter().any(|quoted| quoted == text) || text == "'\\u0041'";
+                assert!(written, "{source}: {literal:?} is {text}");
+            }
         }
     }
     let typed = "const k = credential('A' as string); credential(('B')!); await fetch(u, { credential: 'C' } satisfies X)";

@@ -78,7 +78,7 @@ impl Visible {
     }
 }
 
-fn labelled(tag: &String) -> String {
+fn labelled(tag: &str) -> String {
     format!("\n{}\n", tag.to_lowercase())
 }
 
@@ -115,7 +115,7 @@ impl CredentialFilter {
             select.add(WORKFLOW, [workflow.into(), workspace.into(), workflow.into()]);
         }
         // The long texts come last: they are read only where all else fits.
-        select.filter(" AND strpos(tags, ?) > 0", self.tag.as_ref().map(labelled));
+        select.filter(" AND strpos(tags, ?) > 0", self.tag.as_deref().map(labelled));
         select.filter(" AND strpos(search, ?) > 0", self.q.as_ref().map(|q| q.to_lowercase()));
         select.add(" ORDER BY key, id LIMIT ?", [page.probe().into()]);
         Ok(())
