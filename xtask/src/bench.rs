@@ -1,16 +1,17 @@
 //! `cargo xtask bench`: how fast a webhook with one code step is answered, how soon the server is
 //! ready, and how much memory it holds. One run on one machine; the load comes over loopback.
-//! `cargo xtask bench finding` measures lists of credentials instead.
+//! `cargo xtask bench finding` measures lists of credentials instead, `rewrap` replacing a key.
 
 mod finding;
 mod http;
 mod load;
 mod memory;
 mod page;
+mod rewrap;
 mod server;
 mod subject;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,9 +40,14 @@ struct Figures {
 
 /// Measures every subject, prints the table, and writes it where `--write` is given.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    if arguments == ["finding"] {
+    let area: Option<fn(&Path) -> Result<()>> = match arguments {
+        [area] if area == "finding" => Some(finding::run),
+        [area] if area == "rewrap" => Some(rewrap::run),
+        _ => None,
+    };
+    if let Some(area) = area {
         let folder = fresh_folder()?;
-        finding::run(&folder)?;
+        area(&folder)?;
         std::fs::remove_dir_all(folder)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -124,7 +130,7 @@ impl Options {
                         Duration::from_secs(seconds.context("--seconds takes a number")?);
                 }
                 other => bail!(
-                    "there is no option `{other}`; there are --seconds N and --write, or `finding` alone"
+                    "there is no option `{other}`; there are --seconds N and --write, or `finding` or `rewrap` alone"
                 ),
             }
         }

@@ -22,6 +22,9 @@ pub const SIGNED_TABLES: &[Signed] = &[
     workflows::SIGNED_VERSIONS,
 ];
 
+/// What a row's tag covers, and the tag.
+type Content = (Vec<u8>, Tag);
+
 /// A table of signed rows.
 #[derive(Clone, Copy)]
 pub struct Signed {
@@ -30,8 +33,7 @@ pub struct Signed {
     pub(crate) select: &'static str,
     /// The primary key's columns after the workspace.
     pub(crate) key: &'static [&'static str],
-    /// What the tag covers, and the tag.
-    pub(crate) read: fn(Row) -> Result<(Vec<u8>, Tag), StoreError>,
+    pub(crate) read: fn(Row) -> Result<Content, StoreError>,
 }
 
 /// Describes a table of signed rows: type, `SELECT … FROM …`, key columns, reading function.

@@ -45,6 +45,8 @@ struct Part {
     workspace: Workspace,
     rotation: KeyRotation,
     destroyed: usize,
+    /// How long rewrapping took.
+    took: Duration,
 }
 
 impl Rotation<'_> {
@@ -109,7 +111,7 @@ impl Rotation<'_> {
             let rotation = self.vault.prepare_generation(workspace.id, &self.actor).await?;
             let (slug, state) = (&workspace.slug, progress(&rotation));
             self.tell(&format!("workspace {slug}: generation {}, {state}", rotation.generation));
-            parts.push(Part { workspace, rotation, destroyed: 0 });
+            parts.push(Part { workspace, rotation, destroyed: 0, took: Duration::ZERO });
         }
         self.wait_for_servers().await?;
         for part in &mut parts {
@@ -137,7 +139,8 @@ impl Rotation<'_> {
 
     async fn rewrap(&self, part: &mut Part) -> anyhow::Result<()> {
         let slug = &part.workspace.slug;
-        let mut told = Instant::now();
+        let begun = Instant::now();
+        let mut told = begun;
         let mut report = |rotation: &KeyRotation| {
             if told.elapsed() >= TELL {
                 told = Instant::now();
@@ -146,6 +149,7 @@ impl Rotation<'_> {
         };
         let done = self.vault.rewrap(part.rotation.clone(), &mut report).await;
         part.rotation = done.with_context(|| format!("workspace {slug}"))?;
+        part.took += begun.elapsed();
         Ok(())
     }
 
@@ -202,11 +206,11 @@ impl Rotation<'_> {
 
 impl Part {
     fn json(&self) -> Value {
-        let Self { workspace, rotation, destroyed } = self;
+        let Self { workspace, rotation, destroyed, took } = self;
         json!({
             "workspace": workspace.slug, "generation": rotation.generation,
             "rewrapped": rotation.rewrapped, "unreadable": rotation.unreadable,
-            "destroyed": destroyed,
+            "destroyed": destroyed, "seconds": took.as_secs_f64(),
         })
     }
 }
