@@ -5,6 +5,7 @@ mod credential;
 mod login;
 mod member;
 mod prompt;
+mod review;
 mod run;
 mod secret;
 mod session;
@@ -28,6 +29,8 @@ pub(crate) enum Remote {
     /// Credentials: made, listed, replaced, deleted. No command shows a value.
     #[command(subcommand)]
     Credential(credential::Command),
+    /// Review access: credentials that are unused, old, shared or bound too widely, and what mends each.
+    Review(review::Review),
     /// Workflows: applied from files, listed, run.
     #[command(subcommand)]
     Workflow(workflow::Command),
@@ -51,6 +54,7 @@ pub(crate) async fn run(remote: Remote, config: &Config) -> anyhow::Result<()> {
     match remote {
         Remote::Login => login::run(config).await,
         Remote::Credential(command) => credential::run(command, &connect()?).await,
+        Remote::Review(review) => review::run(review, &connect()?).await,
         Remote::Workflow(command) => workflow::run(command, &connect()?).await,
         Remote::Run(command) => run::run(command, &connect()?).await,
         Remote::Token(command) => token::run(command, &connect()?).await,

@@ -104,6 +104,27 @@ impl Client {
         path: &str,
         body: Body,
     ) -> anyhow::Result<Value> {
+        let (status, answer) = self.exchange(method, path, body).await?;
+        read_answer(status, &answer)
+    }
+
+    /// Reads `path` below the workspace as text of another kind than JSON.
+    pub(crate) async fn text(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
+        let workspace = segment(&self.settings.workspace);
+        let path = format!("/workspaces/{workspace}{}", with_query(path, query));
+        let (status, answer) = self.exchange("GET", &path, Body::default()).await?;
+        if status != 200 {
+            read_answer(status, &answer)?;
+        }
+        String::from_utf8(answer.into()).context("the answer is not text")
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: Body,
+    ) -> anyhow::Result<(u16, Bytes)> {
         let Settings { url, token, .. } = &self.settings;
         let url = format!("{url}/api/v1{path}");
         let mut headers = vec![("accept", "application/json")];
@@ -119,7 +140,7 @@ impl Client {
         };
         let request = draft.fill(filled).context("the token cannot be sent")?;
         let answer = self.http.send("server", request, TIMEOUT).await?;
-        read_answer(answer.status, &answer.body)
+        Ok((answer.status, answer.body))
     }
 
     /// Every item of a list, page after page.

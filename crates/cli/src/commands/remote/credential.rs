@@ -1,6 +1,9 @@
 //! `keyward credential`: made, listed, replaced, rotated, deleted. Values go in and never come out.
 
+mod import;
 mod rotate;
+mod sharing;
+mod usage;
 mod versions;
 
 use super::client::{Body, Client, segment};
@@ -16,6 +19,8 @@ use serde_json::{Value, json};
 pub(crate) enum Command {
     /// Make a credential. Its secret values come from a file, standard input or a prompt.
     Create(Box<Create>),
+    /// Import credentials from .env, Vault, n8n or Windmill: shows what it does, and asks.
+    Import(Box<import::Import>),
     /// List credentials.
     List(List),
     /// Show a credential, without its secret values.
@@ -201,6 +206,7 @@ struct New<'a> {
 pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
         Command::Create(create) => make(*create, client).await,
+        Command::Import(import) => import::run(*import, client).await,
         Command::List(list) => show_list(&list, client).await,
         Command::Get { credential } => {
             let id = find(client, &credential).await?;
