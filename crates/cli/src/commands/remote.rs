@@ -13,6 +13,7 @@ mod settings;
 mod table;
 mod token;
 mod workflow;
+mod workspace_settings;
 
 use crate::config::Config;
 use clap::Subcommand;
@@ -43,6 +44,9 @@ pub(crate) enum Remote {
     /// Members: who is in the workspace, and as what.
     #[command(subcommand)]
     Member(member::Command),
+    /// Settings: what the workspace's owners decide for all of it.
+    #[command(subcommand)]
+    Settings(workspace_settings::Command),
     /// Sessions: the browsers that you are signed in with.
     #[command(subcommand)]
     Session(session::Command),
@@ -59,6 +63,7 @@ pub(crate) async fn run(remote: Remote, config: &Config) -> anyhow::Result<()> {
         Remote::Run(command) => run::run(command, &connect()?).await,
         Remote::Token(command) => token::run(command, &connect()?).await,
         Remote::Member(command) => member::run(command, &connect()?).await,
+        Remote::Settings(command) => workspace_settings::run(command, &connect()?).await,
         Remote::Session(command) => session::run(command, &connect()?).await,
     }
 }

@@ -64,6 +64,12 @@ pub(crate) enum Command {
         /// The version's number.
         version: i64,
     },
+    #[command(flatten)]
+    Sharing(sharing::Command),
+    /// Show how often a credential was used, per day and per workflow.
+    Usage(usage::Usage),
+    /// Say whether a workflow would get a credential, and which rule refuses if not.
+    Explain(usage::Explain),
     /// Delete a credential; for 30 days it can be restored.
     Delete {
         /// Key or id.
@@ -231,6 +237,9 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
             let id = find(client, &credential).await?;
             versions::discard(&id, version, client).await
         }
+        Command::Sharing(command) => sharing::run(command, client).await,
+        Command::Usage(asked) => usage::usage(asked, client).await,
+        Command::Explain(asked) => usage::explain(asked, client).await,
         Command::Delete { credential, confirm, now } => {
             delete(&credential, confirm, now, client).await
         }
