@@ -3,6 +3,8 @@
 mod change;
 mod create;
 mod credentials;
+mod data;
+mod erase;
 pub(crate) mod leave;
 mod left_behind;
 mod list;
@@ -29,6 +31,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         change::operation(),
         remove::operation(),
         credentials::operation(),
+        data::operation(),
+        erase::operation(),
     ]
 }
 

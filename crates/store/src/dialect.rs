@@ -66,7 +66,7 @@ mod tests {
     use crate::postgres::Connection;
     use crate::tls::Server;
     use crate::{
-        accounts, audit, credentials, idempotency, invitations, keys, members, meta, migrate, nodes, review, rewrap, runs, sessions, settings, shares, sqlite, steps, tokens, usage, uses, workflows, workspaces,
+        accounts, audit, credentials, idempotency, invitations, keys, members, meta, migrate, nodes, person, review, rewrap, runs, sessions, settings, shares, sqlite, steps, tokens, usage, uses, workflows, workspaces,
     };
     use keyward_testkit::postgres::Postgres;
 
@@ -85,6 +85,7 @@ mod tests {
             members::ALL,
             meta::ALL,
             nodes::ALL,
+            person::ALL,
             review::ALL,
             rewrap::ALL,
             runs::ALL,

@@ -24,6 +24,7 @@ mod meta;
 mod migrate;
 mod nodes;
 mod page;
+mod person;
 mod postgres;
 mod queue;
 mod review;

@@ -1,6 +1,7 @@
 //! People from outside: signing in, sessions, invitations, members, one-time codes.
 
 mod command_line;
+mod data;
 mod invitations;
 mod members;
 mod service_accounts;
