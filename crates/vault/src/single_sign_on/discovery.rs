@@ -78,10 +78,10 @@ impl Discovery {
     ) -> Result<Arc<Vec<Jwk>>, SignOnError> {
         let mut known = self.known.lock().await;
         let (now, keep) = (vault.now(), if again { AGAIN_MILLIS } else { KEEP_MILLIS });
-        if let Some((keys, found_at)) = &known.keys {
-            if found_at.plus_millis(keep) > now {
-                return Ok(keys.clone());
-            }
+        if let Some((keys, found_at)) = &known.keys
+            && found_at.plus_millis(keep) > now
+        {
+            return Ok(keys.clone());
         }
         let metadata = self.metadata(vault, &mut known).await?;
         let set: KeySet = request::get(vault, &metadata.keys_endpoint, None).await?;
@@ -98,10 +98,10 @@ impl Discovery {
         known: &mut Known,
     ) -> Result<Arc<Discovered>, SignOnError> {
         let now = vault.now();
-        if let Some(metadata) = &known.metadata {
-            if metadata.found_at.plus_millis(KEEP_MILLIS) > now {
-                return Ok(metadata.clone());
-            }
+        if let Some(metadata) = &known.metadata
+            && metadata.found_at.plus_millis(KEEP_MILLIS) > now
+        {
+            return Ok(metadata.clone());
         }
         let issuer = self.issuer.trim_end_matches('/');
         let url = format!("{issuer}/.well-known/openid-configuration");

@@ -37,6 +37,17 @@ impl Provider {
         code: &Incoming,
         flow: &Flow,
     ) -> Result<Tokens, SignOnError> {
+        let form = self.token_request(known, code, flow)?;
+        request::post(vault, &known.token_endpoint, form).await
+    }
+
+    /// The form, and the header where the secret goes there.
+    fn token_request(
+        &self,
+        known: &Discovered,
+        code: &Incoming,
+        flow: &Flow,
+    ) -> Result<request::Form, SignOnError> {
         let settings = &self.settings;
         let code = std::str::from_utf8(code.expose()).map_err(|_| SignOnError::Denied)?;
         let mut form = Serializer::new(String::with_capacity(FORM));
@@ -60,8 +71,7 @@ impl Provider {
                 return Err(SignOnError::Provider(detail));
             }
         }
-        let form = Zeroizing::new(form.finish());
-        request::post(vault, &known.token_endpoint, form, authorization).await
+        Ok(request::Form { fields: Zeroizing::new(form.finish()), authorization })
     }
 
     /// Adds claims that only the user information holds (OpenID Connect Core 1.0 §5.3).
@@ -136,7 +146,7 @@ mod tests {
             json!({ "sub": "1", "name": "N" }),
         );
         check(json!({}), verified.clone(), verified.clone());
-        check(json!({ "email": "a@x" }), verified.clone(), json!({ "email": "a@x" }));
+        check(json!({ "email": "a@x" }), verified, json!({ "email": "a@x" }));
         check(
             json!({ "email_verified": true }),
             json!({ "email": "b@x" }),

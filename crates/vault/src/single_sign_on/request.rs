@@ -34,22 +34,28 @@ pub(super) async fn get<T: DeserializeOwned>(
     send(vault, &draft, filled).await
 }
 
-/// Posts a form; its fields and the authorization are secrets.
+/// A form, whose fields are secrets.
+pub(super) struct Form {
+    /// As `application/x-www-form-urlencoded`.
+    pub(super) fields: Zeroizing<String>,
+    /// The `Authorization` header.
+    pub(super) authorization: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Posts a form.
 pub(super) async fn post<T: DeserializeOwned>(
     vault: &Vault,
     url: &str,
-    form: Zeroizing<String>,
-    authorization: Option<Zeroizing<Vec<u8>>>,
+    form: Form,
 ) -> Result<T, SignOnError> {
     let draft = Draft::parse("POST", url, [JSON, FORM], Bytes::new())?;
-    let headers = authorization.map(|value| (header::AUTHORIZATION, value));
-    let body = Some(Zeroizing::new(form.as_bytes().to_vec()));
-    send(
-        vault,
-        &draft,
-        Filled { headers: headers.into_iter().collect(), body, path_and_query: None },
-    )
-    .await
+    let authorization = form.authorization.map(|value| (header::AUTHORIZATION, value));
+    let filled = Filled {
+        headers: authorization.into_iter().collect(),
+        body: Some(Zeroizing::new(form.fields.as_bytes().to_vec())),
+        ..Filled::default()
+    };
+    send(vault, &draft, filled).await
 }
 
 async fn send<T: DeserializeOwned>(
@@ -65,7 +71,8 @@ async fn send<T: DeserializeOwned>(
     };
     wipe(body);
     read.ok_or_else(|| {
-        tracing::warn!(destination = %draft.destination(), status, "single sign-on: no use of this answer");
+        let destination = draft.destination();
+        tracing::warn!(%destination, status, "a provider's answer cannot be used");
         SignOnError::Provider("an answer of the provider is not what it must be")
     })
 }
