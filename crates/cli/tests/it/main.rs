@@ -8,6 +8,7 @@
 #![expect(unreachable_pub, reason = "the harness is shared by the modules of this one program")]
 
 mod api_contract;
+mod audit;
 mod backup;
 mod bad_input;
 mod broker;
@@ -15,14 +16,18 @@ mod crash;
 mod credentials;
 mod echoes;
 mod hostile_code;
-mod masking;
+mod import;
 mod key_rotation;
+mod masking;
 mod matrix;
 mod people;
+mod review;
 mod rotation;
 mod runs;
+mod samples;
 mod scene;
 mod server;
+mod sharing;
 mod single_sign_on;
 mod tampering;
 mod walkthrough;
