@@ -258,11 +258,10 @@ mod tests {
         let any = AuditFilter::default;
         let check = |name: &str, filter: AuditFilter, index: &str| {
             let select = filter.select(WorkspaceId::from_bytes(id), &Page::first(50)).unwrap();
-            let sql = format!("EXPLAIN QUERY PLAN {}", select.parts().0);
-            let mut statement = connection.prepare(&sql).unwrap();
-            let plan = statement.query_map((), |row| row.get::<_, String>(3)).unwrap();
-            let plan: Vec<String> = plan.map(Result::unwrap).collect();
-            let plan = plan.join("; ");
+            let (sql, values) = select.parts();
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
+            let plan = crate::sqlite::query(&connection, &sql, values).unwrap();
+            let plan = format!("{plan:?}");
             assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{name}: {plan}");
         };
         check("nothing", any(), "sqlite_autoindex_audit_1");

@@ -8,8 +8,10 @@ mod trail;
 use crate::config::{Audit, Config};
 use crate::{home, logging};
 use anyhow::Context as _;
-use keyward_model::audit::{Checker, Counts, Fault, Watched};
-use keyward_model::id::{CredentialId, Identifier as _};
+use keyward_model::actor::Actor;
+use keyward_model::audit::{Action, Checker, Counts, Event, Fault, Watched};
+use keyward_model::id::{CredentialId, Identifier as _, WorkspaceId};
+use keyward_store::{Audited, Tx};
 use keyward_vault::{AuditExport, Vault};
 use serde_json::json;
 use std::fs;
@@ -110,6 +112,9 @@ fn of_credential(watched: &Watched) -> String {
 async fn export(config: &Config, vault: &Vault, file: Option<&Path>) -> anyhow::Result<()> {
     let workspaces = Trail::open(vault).await?.workspaces();
     anyhow::ensure!(!workspaces.is_empty(), "there is nothing to export yet");
+    for &workspace in &workspaces {
+        record_export(vault, workspace).await?;
+    }
     let mut export = AuditExport::new(vault.clone(), workspaces);
     let Some(path) = file.filter(|path| path.as_os_str() != "-") else {
         return write_all(&mut export, &mut BufWriter::new(std::io::stdout().lock())).await;
@@ -124,6 +129,17 @@ async fn export(config: &Config, vault: &Vault, file: Option<&Path>) -> anyhow::
         true => json!({ "file": path.to_string(), "records": records }).to_string(),
         false => format!("{records} records written to {path}"),
     });
+    Ok(())
+}
+
+/// An export is an event itself, of each workspace that it is of.
+async fn record_export(vault: &Vault, workspace: WorkspaceId) -> anyhow::Result<()> {
+    vault.load(workspace).await?;
+    let (id, now) = (vault.fresh(), vault.now());
+    let mut event = Event::new(id, workspace, now, Actor::system(), Action::ExportMade);
+    event.reason = "audit".into();
+    let write = move |_: &mut Tx<'_>| Ok(Audited::new((), vec![event.clone()]));
+    vault.store().write(write).await?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ async fn collector(
             Some(answer) => {
                 let mut buffer = [0; 4096];
                 let length = stream.read(&mut buffer).await.unwrap();
-                got.extend_from_slice(&buffer[..length]);
+                got.extend_from_slice(buffer.get(..length).unwrap());
                 stream.write_all(answer).await.unwrap();
                 let _ = stream.shutdown().await;
             }

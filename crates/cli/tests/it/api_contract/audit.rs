@@ -44,7 +44,8 @@ fn events_have_every_member_and_every_filter_finds_its_own() {
                 &event,
                 &[
                     "id", "at", "actor", "action", "outcome", "reason", "credential_id", "key",
-                    "workflow_id", "run_id", "step_id", "destination",
+                    "workflow_id", "run_id", "step_id", "destination", "stream", "number",
+                    "credential_number",
                 ],
             );
             has_members(&event["actor"], &["kind", "id", "name"]);
@@ -61,6 +62,10 @@ fn events_have_every_member_and_every_filter_finds_its_own() {
         check(&server, "action=workflow.created", |e| e["action"] == "workflow.created");
         check(&server, "outcome=refused", |e| e["outcome"] == "refused");
         check(&server, "outcome=allowed", |e| e["outcome"] == "allowed");
+        check(&server, &format!("until={between}"), |e| text(&e["at"]) <= between);
+        check(&server, &format!("workflow={workflow}"), |e| e["workflow_id"] == workflow.as_str());
+        let run = text(&refused["id"]);
+        check(&server, &format!("run={run}"), |e| e["run_id"] == run.as_str());
         check(&server, &format!("since={between}"), |e| text(&e["at"]) >= between);
         check(&server, &format!("key=API_KEY&outcome=allowed&actor={workflow}"), |e| {
             e["key"] == "API_KEY"
