@@ -88,7 +88,9 @@ pub(crate) fn check_origin(api: &Api, headers: &HeaderMap) -> Result<(), Problem
     if origin.to_str().is_ok_and(|origin| is_own(api.public_url(), origin)) {
         return Ok(());
     }
-    Err(Problem::new("forbidden", "the request comes from another origin than the server's own"))
+    let detail = "the page that asks lies under another address than the server's public URL \
+                  (`KEYWARD_PUBLIC_URL`)";
+    Err(Problem::new("forbidden", detail))
 }
 
 /// The same scheme, host and port; this machine may go by another of its names.

@@ -1,7 +1,6 @@
 //! First use: the owner, the workspace and an API token, by the set-up link or by `keyward init`.
 
 use crate::body::Json;
-use crate::cookie;
 use crate::guard::{Attempt, Client};
 use crate::names;
 use crate::operation::{Access, Operation};
@@ -9,7 +8,7 @@ use crate::problem::Problem;
 use crate::router::Api;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use keyward_model::actor::{Actor, ActorKind, Role};
 use keyward_model::audit::{Action, Event};
 use keyward_model::id::{MemberId, TokenId, WorkspaceId};
@@ -174,7 +173,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         )
         .body::<SetUp>()
         .answer::<SetUpDone>(201)
-        .problems(&["unauthenticated", "forbidden", "conflict", "rate_limited"]),
+        .problems(&["unauthenticated", "conflict", "rate_limited"]),
     ]
 }
 
@@ -212,10 +211,8 @@ struct FirstWorkspace {
 async fn handle(
     State(api): State<Api>,
     client: Client,
-    headers: HeaderMap,
     Json(body): Json<SetUp>,
 ) -> Result<impl IntoResponse, Problem> {
-    cookie::check_origin(&api, &headers)?;
     let vault = api.vault();
     let (taken, expected) =
         api.store().read(|tx| Ok((tx.has_owner()?, tx.meta(SET_UP_HASH)?))).await?;

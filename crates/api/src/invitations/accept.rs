@@ -1,7 +1,6 @@
 //! `POST /api/v1/invitations/{token}/accept`
 
 use crate::body::Json;
-use crate::cookie;
 use crate::guard::{Attempt, Client};
 use crate::members::{MemberView, view};
 use crate::names;
@@ -11,7 +10,7 @@ use crate::router::Api;
 use crate::sessions::failed;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::audit::{Action, Event};
 use keyward_model::json::Fault;
@@ -47,17 +46,15 @@ pub(crate) fn operation() -> Operation {
     )
     .body::<Acceptance>()
     .answer::<MemberView>(201)
-    .problems(&["unauthenticated", "forbidden", "not_found", "conflict", "rate_limited"])
+    .problems(&["unauthenticated", "not_found", "conflict", "rate_limited"])
 }
 
 async fn handle(
     State(api): State<Api>,
     client: Client,
-    headers: HeaderMap,
     Path(token): Path<String>,
     Json(body): Json<Acceptance>,
 ) -> Result<impl IntoResponse, Problem> {
-    cookie::check_origin(&api, &headers)?;
     let attempt = Attempt::begin(&api, &client, None).await?;
     let invitation = find(&api, &token).await?;
     // The link was right, so whoever holds it is no guesser.
