@@ -22,6 +22,8 @@ pub(crate) struct NewRootKey {
     pub(crate) written: PathBuf,
     /// Where it belongs, where that is another place.
     target: Option<PathBuf>,
+    /// Whether it was found: then an earlier change may have brought it into the database.
+    found: bool,
     _lock: File,
 }
 
@@ -99,10 +101,11 @@ impl RootFile {
     /// already, and so was never used or was put there for this, is taken.
     pub(crate) fn prepare(&self, elsewhere: Option<&Path>) -> Result<NewRootKey, VaultError> {
         let written = elsewhere.map_or_else(|| self.next(), Path::to_path_buf);
-        let key = match RootKey::read(&written, &self.database)? {
-            Some(key) => key,
+        let (key, found) = match RootKey::read(&written, &self.database)? {
+            Some(key) => (key, true),
             None => {
-                RootKey::create(&written).map_err(|error| self.not_writable(&written, error))?
+                let made = RootKey::create(&written);
+                (made.map_err(|error| self.not_writable(&written, error))?, false)
             }
         };
         let io = |source| RootKeyError::Io { path: written.clone(), source };
@@ -113,7 +116,7 @@ impl RootFile {
             Err(fs::TryLockError::Error(source)) => return Err(io(source).into()),
         }
         let target = elsewhere.is_none().then(|| self.real());
-        Ok(NewRootKey { key, written, target, _lock: lock })
+        Ok(NewRootKey { key, written, target, found, _lock: lock })
     }
 
     fn not_writable(&self, written: &Path, error: VaultError) -> VaultError {
@@ -140,9 +143,9 @@ impl NewRootKey {
         }
     }
 
-    /// Removes a key that the database is known not to have taken, unless it was put there by hand.
+    /// Removes a key that was made just now and that the database is known not to have taken.
     pub(crate) fn discard(self) {
-        if self.target.is_some() {
+        if self.target.is_some() && !self.found {
             // Where it stays, the next change takes it.
             let _ = fs::remove_file(&self.written);
         }
@@ -188,6 +191,22 @@ mod tests {
         assert!(matches!(wrong, Err(RootKeyError::Wrong { .. })), "{wrong:?}");
         fs::remove_file(&path).unwrap();
         assert!(matches!(file.settle(&name), Err(RootKeyError::Missing { .. })));
+    }
+
+    #[test]
+    fn only_a_key_that_was_made_just_now_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, database) = (home.path().join("keys/root.key"), home.path().join("db"));
+        fs::create_dir(&database).unwrap();
+        let file = RootFile::new(&path, &database);
+        RootKey::create(&path).unwrap();
+        let next = home.path().join("keys/root.key.next");
+        file.prepare(None).unwrap().discard();
+        assert!(!next.exists());
+        drop(file.prepare(None).unwrap());
+        // Perhaps the database has taken it since: without it nothing would open.
+        file.prepare(None).unwrap().discard();
+        assert!(next.exists());
     }
 
     #[test]

@@ -33,6 +33,12 @@ enum Commit {
     Again,
 }
 
+/// Whether nothing can be written any more after that error. Where the database itself failed, a
+/// commit may take place after somebody has looked for it, and the key must be there then.
+fn is_over(error: &RotateError) -> bool {
+    !matches!(error, RotateError::Unknown { .. } | RotateError::Vault(VaultError::Store(_)))
+}
+
 impl Vault {
     /// Makes another root key the one in use. It is made beside the old one, whose place it takes; or
     /// it is made, or taken, where `elsewhere` says, and stays there.
@@ -57,7 +63,7 @@ impl Vault {
                 Ok(Commit::Done(keys)) => keys,
                 Ok(Commit::Again) => continue,
                 Err(error) => {
-                    if !matches!(error, RotateError::Unknown { .. }) {
+                    if is_over(&error) {
                         new.discard();
                     }
                     return Err(error);
@@ -121,5 +127,23 @@ impl Vault {
             Some(root) if root == before.fingerprint() => Err(error.into()),
             _ => Err(RotateError::Unknown { written: new.written.clone() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_a_commit_may_still_bring_in_is_kept() {
+        let check = |error: RotateError, over: bool| {
+            assert_eq!(is_over(&error), over, "{error}");
+        };
+        let store = |error| RotateError::Vault(VaultError::Store(error));
+        check(RotateError::NoWorkspace, true);
+        check(RotateError::Changed, true);
+        check(RotateError::Vault(VaultError::Unreadable), true);
+        check(RotateError::Unknown { written: "next".into() }, false);
+        check(store(StoreError::AuditUnavailable), false);
     }
 }
