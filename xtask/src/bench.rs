@@ -46,13 +46,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         _ => None,
     };
     if let Some(area) = area {
-        let folder = fresh_folder()?;
+        let folder = fresh_folder(arguments.first().map_or("", String::as_str))?;
         area(&folder)?;
         std::fs::remove_dir_all(folder)?;
         return Ok(ExitCode::SUCCESS);
     }
     let options = Options::parse(arguments)?;
-    let folder = fresh_folder()?;
+    let folder = fresh_folder("load")?;
     let keyward = workspace::build_keyward(true)?;
     let floor = workspace::build_example("floor")?;
     let subjects =
@@ -73,8 +73,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
 }
 
 /// In Cargo's folder rather than in /tmp, which may lie in memory where nothing waits for a disk.
-fn fresh_folder() -> Result<PathBuf> {
-    let folder = workspace::target_dir()?.join("bench");
+/// One for each area, so that two can be measured side by side.
+fn fresh_folder(area: &str) -> Result<PathBuf> {
+    let folder = workspace::target_dir()?.join("bench").join(area);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }

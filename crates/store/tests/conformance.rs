@@ -103,6 +103,7 @@ conformance! {
     finding {
         every_filter_finds_what_the_slow_one_finds
         a_deleted_credential_is_not_found_any_more
+        the_review_sees_where_values_went_and_for_whom
     }
     workflows {
         workflows_are_found_by_id_and_hook

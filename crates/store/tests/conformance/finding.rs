@@ -1,12 +1,15 @@
 //! Finding credentials: every filter, alone and together, against a slow one that is plainly right.
 
 use crate::fixture::{Fixture, at, id, sign};
+use keyward_model::audit::{Action, Event, Outcome};
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{Credential, CredentialType, Scope, Status};
-use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
+use keyward_model::id::{
+    AuditId, CredentialId, Identifier as _, MemberId, WorkflowId, WorkspaceId,
+};
 use keyward_model::lifecycle::Done;
 use keyward_model::share::{Level, Share, Sharee};
-use keyward_store::{CredentialFilter, Listed, Page, Use, Visible};
+use keyward_store::{Audited, CredentialFilter, Listed, Naming, Page, Tx, Use, Visible};
 use std::collections::BTreeMap;
 
 const NOW: i64 = 1_000;
@@ -257,4 +260,69 @@ pub(crate) async fn a_deleted_credential_is_not_found_any_more(f: &Fixture) {
     let again = sign(f.credential("K"));
     f.write(move |tx| tx.insert_credential(&again)).await.unwrap();
     assert_eq!(listed(f, &all, 5).await.len(), 1);
+}
+
+pub(crate) async fn the_review_sees_where_values_went_and_for_whom(f: &Fixture) {
+    let workspace = f.workspace;
+    let (used, other): (CredentialId, CredentialId) = (id(), id());
+    let released = |credential: CredentialId, to: &str, outcome: Outcome, at: i64| {
+        let mut event = f.event();
+        // The time of an event is in its id, as the vault makes them.
+        event.id = AuditId::from_bytes(stamped(at));
+        (event.at, event.action) = (Timestamp::from_millis(at), Action::CredentialUsed);
+        (event.credential, event.outcome) = (Some(credential), outcome);
+        event.destination = Some(to.into());
+        event
+    };
+    const HOUR: i64 = 3_600_000;
+    let events: Vec<Event> = vec![
+        released(used, "https://old.org", Outcome::Allowed, HOUR),
+        released(used, "https://b.org", Outcome::Allowed, 9 * HOUR),
+        released(used, "https://a.org", Outcome::Allowed, 9 * HOUR + 1),
+        released(used, "https://a.org", Outcome::Allowed, 9 * HOUR + 2),
+        released(used, "https://refused.org", Outcome::Refused, 9 * HOUR + 3),
+        released(other, "https://other.org", Outcome::Allowed, 9 * HOUR + 4),
+    ];
+    for event in events {
+        let write = move |_: &mut Tx<'_>| Ok(Audited::new((), vec![event.clone()]));
+        f.store.write(write).await.unwrap();
+    }
+    let since =
+        |at: i64| f.store.read(move |r| r.origins(workspace, used, Timestamp::from_millis(at)));
+    assert_eq!(since(8 * HOUR).await.unwrap(), ["https://a.org", "https://b.org"]);
+    assert_eq!(since(0).await.unwrap(), ["https://a.org", "https://b.org", "https://old.org"]);
+    let nowhere = f.store.read(move |r| r.origins(workspace, id(), at(0))).await.unwrap();
+    assert!(nowhere.is_empty());
+
+    let (one, two) = (f.workflow("One"), f.workflow("Two"));
+    for workflow in [sign(one.clone()), sign(two.clone())] {
+        f.write(move |tx| tx.insert_workflow(&workflow)).await.unwrap();
+    }
+    for (workflow, time) in [(one.id, 5), (one.id, 9), (two.id, 7), (id(), 8)] {
+        let at = Timestamp::from_millis(time);
+        let (failed, rejected) = (false, false);
+        let one = Use { workspace, credential: used, version: 1, workflow, at, failed, rejected };
+        f.store.record(move |tx| tx.count_use(&one)).await.unwrap();
+    }
+    let found = f.store.read(move |r| r.used_for(workspace, &[used, other])).await.unwrap();
+    let mut expected = [(one.owner, 9), (two.owner, 7)];
+    expected.sort();
+    let found: Vec<_> =
+        found.into_iter().map(|found| (found.member, found.last_used_at.millis())).collect();
+    assert_eq!(found, expected);
+
+    let keys = vec![("K".to_owned(), "a".to_owned()), ("K".to_owned(), "b".to_owned())];
+    f.write(move |tx| tx.set_workflow_keys(workspace, one.id, &keys)).await.unwrap();
+    let found = f.store.read(move |r| r.naming(workspace, &["K", "L"])).await.unwrap();
+    let naming = Naming { key: "K".into(), workflow: one.id, name: "One".into(), owner: one.owner };
+    assert_eq!(found, [naming]);
+}
+
+/// An id of that millisecond, each another one.
+fn stamped(millis: i64) -> [u8; 16] {
+    let any: AuditId = id();
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    bytes[6..14].copy_from_slice(&any.as_bytes()[..8]);
+    bytes
 }
