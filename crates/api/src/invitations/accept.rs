@@ -8,6 +8,7 @@ use crate::operation::{Access, Operation};
 use crate::problem::Problem;
 use crate::router::Api;
 use crate::sessions::failed;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::{Method, StatusCode};
@@ -52,9 +53,10 @@ pub(crate) fn operation() -> Operation {
 async fn handle(
     State(api): State<Api>,
     client: Client,
-    Path(token): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     Json(body): Json<Acceptance>,
 ) -> Result<impl IntoResponse, Problem> {
+    let Path(token) = path.map_err(|_| over())?;
     let attempt = Attempt::begin(&api, &client, None).await?;
     let invitation = find(&api, &token).await?;
     // The link was right, so whoever holds it is no guesser.
@@ -108,7 +110,8 @@ async fn check_password(
     let attempt = Attempt::begin(api, client, Some(&account.email)).await?;
     let stored = (account.id, account.password_hash.as_str());
     if api.vault().check_password(&password, Some(stored)).await? {
-        attempt.succeeded(api).await?;
+        // No session is opened, so wrong one-time codes of this account stay counted.
+        attempt.withdrawn(api).await?;
         return Ok(());
     }
     failed(api, Some(account), "password").await?;

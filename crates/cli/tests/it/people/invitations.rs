@@ -52,6 +52,7 @@ fn a_withdrawn_invitation_is_over() {
         let password = server.evidence.canary("bob");
         accept(&server, &token, "Bob", &password).expect_problem(404, "not_found");
         accept(&server, "kwi_x%00y", "Bob", &password).expect_problem(404, "not_found");
+        accept(&server, "kwi_%ff", "Bob", &password).expect_problem(404, "not_found");
         sign_in(&server, "bob@example.com", &password).expect_problem(401, "unauthenticated");
     });
 }
