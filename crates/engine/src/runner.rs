@@ -1,5 +1,7 @@
 //! Drives one run: asks the model what is next, does it, stores what came out.
 
+mod records;
+
 use crate::compiled::CompiledWorkflow;
 use crate::held_up::will_pass;
 use crate::live::Live;
@@ -17,8 +19,9 @@ use keyward_model::saved_workflow::Workflow;
 use keyward_model::template::Context;
 use keyward_model::tenant::Member;
 use keyward_model::workflow::{Step, StepKind};
-use keyward_store::{Owned, RunTx, StoreError, Use};
+use keyward_store::{Owned, RunTx, StoreError};
 use keyward_vault::{RunVault, Standing, StepFailure, UsedCredential};
+use records::{failed_record, finished, interrupted, record, skipped, started, uses};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -325,7 +328,8 @@ impl Engine {
         state.records.push(record.clone());
         state.note_output(&record);
         let event = finished(&record);
-        let uses = uses(drive, &record, used);
+        let earlier = state.records.get(..position).unwrap_or_default();
+        let uses = uses(drive, earlier, &record, used);
         let end = match run::next(drive.compiled.rules(), &state.progress()) {
             Next::Done(status) => Some(state.end(drive, status, self.vault().now())),
             _ => None,
@@ -501,124 +505,4 @@ fn log_left(earlier: Option<&Masked>) -> usize {
         earlier.and_then(|logs| serde_json::from_str(logs.as_str()).ok()).unwrap_or_default();
     let bytes = |line: &Value| line.get("message").and_then(Value::as_str).map_or(0, str::len);
     code::LOG_BYTES.saturating_sub(lines.iter().map(|line| bytes(line) + code::LOG_LINE).sum())
-}
-
-/// A record of a step that did nothing.
-fn skipped(step: &Step, position: usize, at: Timestamp) -> NewStep {
-    NewStep {
-        position: i64::try_from(position).unwrap_or(i64::MAX),
-        step: step.id.as_str().to_owned(),
-        kind: step.kind.as_str().to_owned(),
-        status: StepStatus::Skipped,
-        attempt: 1,
-        wake_at: None,
-        started_at: at,
-        finished_at: Some(at),
-        input: None,
-        output: None,
-        error_code: None,
-        error_message: None,
-        logs: Masked::from_static("[]"),
-        credentials: "[]".into(),
-        seals: "{}".into(),
-    }
-}
-
-fn failed_record(
-    step: &Step,
-    position: usize,
-    attempt: u32,
-    at: Timestamp,
-    failed: Failed,
-) -> NewStep {
-    NewStep {
-        status: StepStatus::Failed,
-        attempt: attempt.into(),
-        error_code: Some(failed.code),
-        error_message: Some(failed.message),
-        ..skipped(step, position, at)
-    }
-}
-
-fn interrupted(step: &Step, position: usize, attempt: u32, at: Timestamp) -> NewStep {
-    let failed = Failed {
-        code: StepErrorCode::Interrupted,
-        message: Masked::from_static("the server stopped while this step ran"),
-    };
-    failed_record(step, position, attempt, at, failed)
-}
-
-/// The record of an attempt: with attempts left, a failure waits for the next one.
-fn record(
-    step: &Step,
-    position: usize,
-    attempt: u32,
-    (started_at, finished_at): (Timestamp, Timestamp),
-    result: StepResult,
-    credentials: String,
-    logs: Masked,
-) -> NewStep {
-    let mut record = NewStep {
-        attempt: attempt.into(),
-        finished_at: Some(finished_at),
-        input: result.input,
-        logs,
-        credentials,
-        seals: serde_json::to_string(&result.seals).unwrap_or_else(|_| "{}".into()),
-        ..skipped(step, position, started_at)
-    };
-    match result.outcome {
-        Ok(output) => {
-            record.status = StepStatus::Succeeded;
-            record.output = Some(output);
-        }
-        Err(failed) => {
-            let again = attempt < step.retry.attempts && is_transient(failed.code);
-            record.status = if again { StepStatus::Waiting } else { StepStatus::Failed };
-            let delay = step.retry.delay_after(attempt).as_millis();
-            let delay = i64::try_from(delay).unwrap_or(i64::MAX);
-            record.wake_at = again.then(|| finished_at.plus_millis(delay));
-            record.error_code = Some(failed.code);
-            record.error_message = Some(failed.message);
-        }
-    }
-    record
-}
-
-/// What the credentials' statistics count of an attempt.
-fn uses(drive: &Drive, record: &NewStep, used: &[UsedCredential]) -> Vec<Use> {
-    let failed = record.error_code.is_some();
-    let counted = used.iter().map(|used| Use {
-        workspace: drive.owned.workspace,
-        credential: used.credential_id,
-        version: used.version,
-        rejected: used.rejected,
-        workflow: drive.workflow,
-        at: record.finished_at.unwrap_or(record.started_at),
-        failed,
-    });
-    counted.collect()
-}
-
-/// Whether another attempt can come out differently.
-fn is_transient(code: StepErrorCode) -> bool {
-    !matches!(code, StepErrorCode::TemplateError | StepErrorCode::ValidationFailed)
-}
-
-fn started(step: &Step, attempt: u32, at: Timestamp) -> String {
-    json!({
-        "id": step.id.as_str(), "kind": step.kind.as_str(), "status": "running",
-        "attempt": attempt, "started_at": at,
-    })
-    .to_string()
-}
-
-fn finished(record: &NewStep) -> String {
-    json!({
-        "id": record.step, "kind": record.kind, "status": record.status.as_str(),
-        "attempt": record.attempt, "started_at": record.started_at,
-        "finished_at": record.finished_at,
-        "error": record.error_code.map(|code| json!({ "code": code.as_str() })),
-    })
-    .to_string()
 }

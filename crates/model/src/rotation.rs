@@ -80,7 +80,7 @@ pub struct Rotation {
     pub version: i64,
     /// The version that it takes the place of.
     pub previous: Option<i64>,
-    /// How many uses by steps have succeeded since the promotion.
+    /// How many runs have used it since the promotion and went on.
     pub verified_runs: i64,
     /// How many it takes.
     pub needed_runs: i64,
@@ -95,8 +95,8 @@ pub struct Rotation {
 /// What was seen of the current version in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
-    /// How often steps used it, failures included.
-    pub uses: i64,
+    /// How many runs have used it and went on.
+    pub runs: i64,
     /// How often such a step failed.
     pub failures: i64,
 }
@@ -170,7 +170,7 @@ impl Rotation {
     }
 
     fn promoted(settings: &Settings, promoted: &Promoted, until: Timestamp, seen: Seen) -> Self {
-        let verified_runs = seen.uses.saturating_sub(seen.failures).max(0);
+        let verified_runs = seen.runs;
         let verified = verified_runs >= i64::from(settings.verified_runs);
         let state = if verified { State::Verified } else { State::Promoted };
         let test = done(StepId::Test, promoted.tested_at);

@@ -90,7 +90,7 @@ struct Case<'a> {
 fn check(case: Case<'_>, state: State, steps: &str, versions: (i64, Option<i64>)) -> Rotation {
     let (mut head, settings) = (credential(case.testable), settings(case.required));
     (case.life)(&mut head, &settings);
-    let seen = Seen { uses: case.seen.0, failures: case.seen.1 };
+    let seen = Seen { runs: case.seen.0, failures: case.seen.1 };
     let rotation = Rotation::of(&head, &settings, seen);
     assert_eq!((rotation.state, line(&rotation).as_str()), (state, steps));
     assert_eq!((rotation.version, rotation.previous), versions);
@@ -148,9 +148,9 @@ fn a_promoted_version_is_verified_by_what_succeeds() {
     assert_eq!((fresh.needed_runs, fresh.grace_ends_at), (2, Some(at(30 + DAY))));
     let times: Vec<_> = fresh.steps.iter().map(|step| step.at.map(Timestamp::millis)).collect();
     assert_eq!(times, [Some(10), Some(20), Some(30), None, None]);
-    let failing = check(case(&promote, (4, 3)), State::Promoted, "+++..", (2, Some(1)));
+    let failing = check(case(&promote, (1, 3)), State::Promoted, "+++..", (2, Some(1)));
     assert_eq!((failing.verified_runs, failing.failed_runs), (1, 3));
-    let verified = check(case(&promote, (5, 3)), State::Verified, "++++!", (2, Some(1)));
+    let verified = check(case(&promote, (2, 3)), State::Verified, "++++!", (2, Some(1)));
     assert_eq!(verified.steps[4].call, Some(Call::Revoke(1)));
     assert!(verified.steps[4].hint.is_some());
     check(case(&promote_untested, (2, 0)), State::Verified, "+-++!", (2, Some(1)));

@@ -69,5 +69,6 @@ CREATE TABLE credential_activity (
     failures BIGINT NOT NULL,
     last_used_at BIGINT NOT NULL,
     rejected_at BIGINT,
+    runs BIGINT NOT NULL,
     PRIMARY KEY (workspace_id, credential_id, version)
 );

@@ -22,14 +22,15 @@ statements! {
         last_used_at = CASE WHEN excluded.last_used_at > credential_uses.last_used_at
             THEN excluded.last_used_at ELSE credential_uses.last_used_at END";
     COUNT_VERSION = "INSERT INTO credential_activity
-        (workspace_id, credential_id, version, uses, failures, last_used_at, rejected_at)
-        VALUES ($1, $2, $3, 1, $4, $5, $6)
+        (workspace_id, credential_id, version, uses, failures, last_used_at, rejected_at, runs)
+        VALUES ($1, $2, $3, 1, $4, $5, $6, $7)
         ON CONFLICT (workspace_id, credential_id, version) DO UPDATE SET
         uses = credential_activity.uses + 1,
         failures = credential_activity.failures + excluded.failures,
         last_used_at = CASE WHEN excluded.last_used_at > credential_activity.last_used_at
             THEN excluded.last_used_at ELSE credential_activity.last_used_at END,
-        rejected_at = coalesce(excluded.rejected_at, credential_activity.rejected_at)";
+        rejected_at = coalesce(excluded.rejected_at, credential_activity.rejected_at),
+        runs = credential_activity.runs + excluded.runs";
     ACCEPTED = "UPDATE credential_activity SET rejected_at = NULL
         WHERE workspace_id = $1 AND credential_id = $2 AND version = $3";
     USES = "SELECT workspace_id, credential_id, workflow_id, day, uses, failures, last_used_at
@@ -63,6 +64,8 @@ pub struct Use {
     pub failed: bool,
     /// Whether the service answered with 401 or 403.
     pub rejected: bool,
+    /// Whether it is the version's first use in this run, and the step succeeded.
+    pub is_new: bool,
 }
 
 /// What was seen of one version in use.
@@ -80,6 +83,8 @@ pub struct Activity {
     pub last_used_at: Timestamp,
     /// When its service last refused it, if no test has passed since.
     pub rejected_at: Option<Timestamp>,
+    /// How many runs have used it and went on.
+    pub runs: i64,
 }
 
 /// The uses of a credential by one workflow on one day.
@@ -134,6 +139,7 @@ fn activity(row: Row) -> Result<Activity, StoreError> {
         failures: cells.number()?,
         last_used_at: cells.time()?,
         rejected_at: cells.optional_time()?,
+        runs: cells.number()?,
     })
 }
 
@@ -157,7 +163,7 @@ impl Reader<'_> {
         credentials: &[CredentialId],
     ) -> Result<Vec<Activity>, StoreError> {
         let head = "SELECT workspace_id, credential_id, version, uses, failures, last_used_at,
-            rejected_at FROM credential_activity ";
+            rejected_at, runs FROM credential_activity ";
         let mut select = Select::new(head);
         select.add("WHERE workspace_id = ? AND credential_id IN (''", [workspace.into()]);
         for credential in credentials {
@@ -207,11 +213,12 @@ impl Reader<'_> {
 impl RunTx<'_> {
     /// Counts a use. Belongs into a `record`: uses of one credential meet in one row.
     pub fn count_use(&mut self, counted: &Use) -> Result<(), StoreError> {
-        let Use { workspace, credential, version, workflow, at, failed, rejected } = *counted;
+        let Use { workspace, credential, version, workflow, at, failed, rejected, is_new } = *counted;
         let day = at.millis().div_euclid(DAY_MILLIS);
         let values = values![workspace, credential, workflow, day, 1, failed, at];
         self.session.execute(COUNT, values)?;
-        let values = values![workspace, credential, version, failed, at, rejected.then_some(at)];
+        let rejected = rejected.then_some(at);
+        let values = values![workspace, credential, version, failed, at, rejected, is_new];
         self.session.execute(COUNT_VERSION, values)?;
         finding::used(&mut self.session, workspace, credential, at)
     }

@@ -80,7 +80,7 @@ async fn handle(
     let (workspace, id) = (credential.workspace, credential.id);
     let activity = api.store().read(move |tx| tx.activity(workspace, &[id])).await?;
     let seen = activity.into_iter().find(|seen| seen.version == credential.version);
-    let seen = seen.map(|seen| Seen { uses: seen.uses, failures: seen.failures });
+    let seen = seen.map(|seen| Seen { runs: seen.runs, failures: seen.failures });
     let rotation = Rotation::of(&credential, &found.settings, seen.unwrap_or_default());
     Ok(Json(view(&credential, rotation)))
 }

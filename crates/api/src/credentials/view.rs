@@ -471,6 +471,7 @@ pub(super) mod tests {
             failures: 1,
             last_used_at: Timestamp::from_millis(2000),
             rejected_at: Some(Timestamp::from_millis(2000)),
+            runs: 0,
         };
         Around {
             now: Timestamp::from_millis(now),

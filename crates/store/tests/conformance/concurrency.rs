@@ -116,6 +116,7 @@ pub(crate) async fn collisions_are_run_again(f: &Fixture) {
             at: at(1),
             failed: false,
             rejected: false,
+            is_new: true,
         };
         tasks.spawn(async move { store.record(move |tx| tx.count_use(&used)).await.unwrap() });
     }

@@ -118,6 +118,7 @@ pub(crate) async fn filters_narrow_the_list(f: &Fixture) {
         at: at(90_000_000),
         failed: false,
         rejected: false,
+        is_new: true,
     };
     f.store.record(move |tx| tx.count_use(&used)).await.unwrap();
 
@@ -227,8 +228,16 @@ pub(crate) async fn uses_are_counted(f: &Fixture) {
     let workspace = f.workspace;
     let (credential, workflow): (CredentialId, WorkflowId) = (id(), id());
     for (time, failed) in [(DAY + 5, false), (DAY + 9, true), (DAY + 7, false), (2 * DAY, false)] {
-        let used =
-            Use { workspace, credential, version: 2, workflow, at: at(time), failed, rejected: failed };
+        let used = Use {
+            workspace,
+            credential,
+            version: 2,
+            workflow,
+            at: at(time),
+            failed,
+            rejected: failed,
+            is_new: !failed,
+        };
         f.store.record(move |tx| tx.count_use(&used)).await.unwrap();
     }
     let uses = f.store.read(move |r| r.credential_uses(workspace, credential, at(0))).await;
@@ -251,6 +260,7 @@ pub(crate) async fn uses_are_counted(f: &Fixture) {
         failures: 1,
         last_used_at: at(2 * DAY),
         rejected_at: Some(at(DAY + 9)),
+        runs: 3,
     };
     assert_eq!(seen().await, [expected]);
     f.write(move |tx| tx.clear_rejection(workspace, credential, 2)).await.unwrap();

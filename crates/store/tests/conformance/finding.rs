@@ -121,6 +121,7 @@ async fn save(f: &Fixture, facts: &Facts) {
             at: Timestamp::from_millis(at),
             failed: rejected,
             rejected,
+            is_new: !rejected,
         };
         let uses = [one(used, after.version, row.rejected), one(used - 1, after.version - 1, true)];
         for used in uses {
@@ -301,7 +302,16 @@ pub(crate) async fn the_review_sees_where_values_went_and_for_whom(f: &Fixture) 
     for (workflow, time) in [(one.id, 5), (one.id, 9), (two.id, 7), (id(), 8)] {
         let at = Timestamp::from_millis(time);
         let (failed, rejected) = (false, false);
-        let one = Use { workspace, credential: used, version: 1, workflow, at, failed, rejected };
+        let one = Use {
+            workspace,
+            credential: used,
+            version: 1,
+            workflow,
+            at,
+            failed,
+            rejected,
+            is_new: false,
+        };
         f.store.record(move |tx| tx.count_use(&one)).await.unwrap();
     }
     let found = f.store.read(move |r| r.used_for(workspace, &[used, other])).await.unwrap();

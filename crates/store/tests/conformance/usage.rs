@@ -20,7 +20,16 @@ pub(crate) async fn uses_are_summed_up_by_day_and_by_workflow(f: &Fixture) {
     let uses = [(kept.id, DAY, false), (gone, DAY + 1, true), (kept.id, 3 * DAY, true)];
     for (workflow, time, failed) in uses {
         let at = at(time);
-        let used = Use { workspace, credential, version: 1, workflow, at, failed, rejected: false };
+        let used = Use {
+            workspace,
+            credential,
+            version: 1,
+            workflow,
+            at,
+            failed,
+            rejected: false,
+            is_new: false,
+        };
         f.store.record(move |tx| tx.count_use(&used)).await.unwrap();
     }
     let days = |since| f.store.read(move |r| r.days_of_use(workspace, credential, at(since)));
@@ -36,10 +45,7 @@ pub(crate) async fn uses_are_summed_up_by_day_and_by_workflow(f: &Fixture) {
         last_used_at: at(last),
     };
     let head = UserHead { name: "Kept".into(), active: true, owner: kept.owner };
-    let mut expected = [
-        user(kept.id, Some(head), 2, 1, 3 * DAY),
-        user(gone, None, 1, 1, DAY + 1),
-    ];
+    let mut expected = [user(kept.id, Some(head), 2, 1, 3 * DAY), user(gone, None, 1, 1, DAY + 1)];
     expected.sort_by_key(|user| user.workflow.to_string());
     assert_eq!(users, expected);
     assert_eq!(f.store.read(move |r| r.users_of(id(), credential)).await, Ok(Vec::new()));
