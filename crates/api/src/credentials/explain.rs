@@ -14,6 +14,7 @@ use axum::extract::{Path, State};
 use http::Method;
 use keyward_engine::Asked;
 use keyward_model::credential::Credential;
+use keyward_model::id::WorkflowId;
 use keyward_model::permission::Act;
 use keyward_model::policy::{Ability, Refusal, may};
 use keyward_model::saved_workflow::Workflow;
@@ -61,7 +62,8 @@ async fn handle(
     let edits = may(scope.caller.role, Ability::EditWorkflows);
     let act = if edits { Act::List } else { Act::View };
     let credential = find(&api, &scope, &id, act).await?.credential;
-    let workflow = query.text("workflow");
+    let id = |text: &str| text.parse::<WorkflowId>().ok().map(|id| id.to_string());
+    let workflow = query.read("workflow", "a workflow's id", id);
     let (step, destination) = (query.text("step"), query.text("destination"));
     let method = query.text("method");
     query.done()?;

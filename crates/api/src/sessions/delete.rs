@@ -6,6 +6,7 @@ use crate::cookie;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
 use crate::router::Api;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
@@ -31,8 +32,9 @@ pub(crate) fn operation() -> Operation {
 async fn handle(
     State(api): State<Api>,
     signed_in: SignedIn,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let Path(id) = path.map_err(|_| Problem::not_found())?;
     signed_in.whole()?;
     let account = signed_in.account()?;
     let current = signed_in.with.session();

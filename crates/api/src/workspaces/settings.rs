@@ -66,12 +66,15 @@ async fn get(State(api): State<Api>, scope: InWorkspace) -> Result<Json<Settings
 async fn patch(
     State(api): State<Api>,
     scope: InWorkspace,
-    body::Json(sent): body::Json<Map<String, Value>>,
+    body::Json(sent): body::Json<Value>,
 ) -> Result<Json<SettingsView>, Problem> {
     scope.may_do(&api, Ability::Administer, Action::SettingsChanged).await?;
     let row = read(&api, &scope).await?;
     let expected = row.as_ref().map(|row| row.revision);
     let before = row.map_or_else(Settings::strictest, |row| row.settings);
+    let Value::Object(sent) = sent else {
+        return Err(Problem::fault("", "wrong_type", "must be an object"));
+    };
     let settings = merged(&before, sent).map_err(Problem::invalid)?;
     let changed = before.changed(&settings);
     if changed.is_empty() && expected.is_some() {
@@ -125,8 +128,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(before: &Settings, sent: Value, expected: Result<&Settings, &[(&str, &str)]>) {
-        let Value::Object(members) = sent.clone() else { panic!("{sent} is no object") };
+    fn check(before: &Settings, sent: &Value, expected: Result<&Settings, &[(&str, &str)]>) {
+        let members = sent.as_object().cloned().expect("an object");
         let found = merged(before, members);
         let found = found.as_ref().map_err(|faults| {
             faults.iter().map(|f| (f.pointer.as_str(), f.code)).collect::<Vec<_>>()
@@ -137,20 +140,20 @@ mod tests {
     #[test]
     fn any_of_them_can_be_sent() {
         let before = Settings { audit_retention_days: Some(30), ..Settings::default() };
-        check(&before, json!({}), Ok(&before));
-        let after = Settings { retention_days: 7, audit_retention_days: None, ..before.clone() };
-        check(&before, json!({"retention_days": 7, "audit_retention_days": null}), Ok(&after));
-        check(&before, json!({"retention": 7}), Err(&[("/retention", "unknown_member")]));
-        check(&before, json!({"retention_days": null}), Err(&[("/retention_days", "wrong_type")]));
-        check(&before, json!({"grace_days": -1}), Err(&[("/grace_days", "invalid_value")]));
-        check(&before, json!({"grace_days": 400}), Err(&[("/grace_days", "invalid_value")]));
-        check(&before, json!({"expose": "some"}), Err(&[("/expose", "invalid_value")]));
+        check(&before, &json!({}), Ok(&before));
+        let after = Settings { retention_days: 7, audit_retention_days: None, ..before };
+        check(&before, &json!({"retention_days": 7, "audit_retention_days": null}), Ok(&after));
+        check(&before, &json!({"retention": 7}), Err(&[("/retention", "unknown_member")]));
+        check(&before, &json!({"retention_days": null}), Err(&[("/retention_days", "wrong_type")]));
+        check(&before, &json!({"grace_days": -1}), Err(&[("/grace_days", "invalid_value")]));
+        check(&before, &json!({"grace_days": 400}), Err(&[("/grace_days", "invalid_value")]));
+        check(&before, &json!({"expose": "some"}), Err(&[("/expose", "invalid_value")]));
     }
 
     #[test]
     fn what_was_not_sent_needs_no_repair() {
         let strict = Settings::strictest();
-        let after = Settings { sharing: true, ..strict.clone() };
-        check(&strict, json!({"sharing": true}), Ok(&after));
+        let after = Settings { sharing: true, ..strict };
+        check(&strict, &json!({"sharing": true}), Ok(&after));
     }
 }

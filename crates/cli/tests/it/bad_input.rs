@@ -153,12 +153,12 @@ fn queries(scene: &Scene, operation: &Operation) {
                     check(&format!("{name}={text}"), REFUSED);
                 }
             }
-            "unused_days" | "not_rotated_days" => {
+            "unused_days" | "not_rotated_days" | "days" => {
                 check(&format!("{name}={canary}"), UNREADABLE);
                 check(&format!("{name}=-1"), REFUSED);
             }
             // Any text is a text to look for, but for one that no database holds.
-            "q" | "key" | "tag" | "environment" => check(&format!("{name}=%00"), REFUSED),
+            "q" | "key" | "tag" | "environment" | "app" => check(&format!("{name}=%00"), REFUSED),
             _ => {
                 check(&format!("{name}={canary}"), REFUSED);
                 check(&format!("{name}=%00"), REFUSED);

@@ -1,12 +1,11 @@
 //! Every operation that the API describes, with every role: what each may do is one table, and what
 //! belongs to another workspace is not there at all.
 
-mod bodies;
 mod things;
 
+use crate::samples;
 use crate::scene::Scene;
 use crate::server::{Answer, Server};
-use bodies::body;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use things::Things;
@@ -35,7 +34,7 @@ impl Operation {
 
     fn call(&self, server: &Server, token: &str, workspace: &str, path: &str) -> Answer {
         let path = format!("/api/v1/workspaces/{workspace}{path}");
-        server.call_as(token, &self.method, &path, &body(&self.name()))
+        server.call_as(token, &self.method, &path, &samples::body(&self.name(), "matrix-value-0123456789"))
     }
 }
 

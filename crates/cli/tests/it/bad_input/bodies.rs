@@ -65,6 +65,7 @@ fn unreadable(scene: &Scene, operation: &Operation) {
         ("10,000 levels", format!("{object}\"{canary}\"{}", "}".repeat(10_000))),
         ("10,000 levels, never closed", object),
     ];
+    let bodies = bodies.into_iter().skip(if operation.may_be_empty() { 2 } else { 0 });
     for (what, body) in bodies {
         send(scene, operation, what, body.as_bytes(), NO_JSON);
     }
@@ -157,7 +158,12 @@ fn nul_characters(scene: &Scene, operation: &Operation) {
         body[&member] = text.clone();
         let what = format!("`{member}` with a NUL");
         let expected: &[(u16, &str)] = match operation.id.as_str() {
-            "setUp" => &[(409, "conflict")],
+            "setUp" | "confirmTotp" => &[(409, "conflict")],
+            "signIn" => &[(401, "unauthenticated"), (422, "validation_failed")],
+            "changePassword" | "removeTotp" => &[(403, "forbidden")],
+            "acceptInvitation" | "keepReviewed" => &[(404, "not_found"), (422, "validation_failed")],
+            // A preview needs neither, and says so.
+            "importCredentials" if matches!(member.as_str(), "key" | "digest") => continue,
             _ => REFUSED,
         };
         send(scene, operation, &what, body.to_string().as_bytes(), expected);

@@ -54,6 +54,13 @@ impl Operation {
         }
     }
 
+    /// `DELETE /credentials/{id}`: how samples name it.
+    pub fn name(&self) -> String {
+        let path = self.path.strip_prefix("/api/v1/workspaces/{workspace}");
+        let path = path.filter(|path| !path.is_empty()).unwrap_or(&self.path);
+        format!("{} {path}", self.method)
+    }
+
     /// The list that the `{id}` in its path is of.
     pub fn kind(&self) -> Option<&str> {
         let (before, _) = self.path.split_once("/{id}")?;
@@ -63,6 +70,11 @@ impl Operation {
     /// Whether its body is a workflow's definition.
     pub fn takes_definition(&self) -> bool {
         matches!(self.id.as_str(), "createWorkflow" | "replaceWorkflow")
+    }
+
+    /// Whether it does what it does without a body as well.
+    pub fn may_be_empty(&self) -> bool {
+        self.id == "suspendCredential"
     }
 
     /// The members that its body declares, with their schemas.

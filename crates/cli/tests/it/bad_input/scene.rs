@@ -1,6 +1,7 @@
 //! A server with one thing of each kind, and what every refusal has in common.
 
 use super::operation::Operation;
+use crate::samples;
 use crate::server::{Answer, Server};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -63,6 +64,7 @@ impl Scene {
     /// An operation's path with names that exist.
     pub fn path(&self, operation: &Operation) -> String {
         let path = operation.path.replace("{workspace}", "default").replace("{version}", "1");
+        let path = path.replace("{member}", "all").replace("{token}", "none");
         self.with_id(operation, &path)
     }
 
@@ -75,18 +77,12 @@ impl Scene {
 
     /// A body that an operation takes.
     pub fn sample_value(&self, operation: &Operation) -> Value {
-        match operation.id.as_str() {
-            "setUp" => json!({ "token": "none", "email": "eve@example.com" }),
-            "createWorkspace" | "createToken" => json!({ "name": "New" }),
-            "createCredential" => {
-                json!({ "key": "NEW_KEY", "type": "api_key", "fields": { "value": self.canary } })
-            }
-            "updateCredential" => json!({ "description": "changed" }),
-            "overwriteCredentialValue" | "stageCredentialVersion" => json!({ "fields": { "value": self.canary } }),
-            "createWorkflow" | "replaceWorkflow" => definition("New"),
-            "setAllowlist" => json!({ "enabled": true, "keys": [] }),
-            "startRun" => json!({ "payload": {}, "wait": true }),
-            id => panic!("a sample of {id}'s body is missing: add it here"),
+        if operation.takes_definition() {
+            return definition("New");
+        }
+        match samples::body(&operation.name(), &self.canary) {
+            Value::Null => panic!("a sample of {}'s body is missing: add it", operation.name()),
+            body => body,
         }
     }
 
@@ -239,11 +235,18 @@ fn things(server: &Server, workspace: &str) -> BTreeMap<&'static str, String> {
     let workflow = id(&post("/workflows", &definition("Old")).expect(201));
     let started = post(&format!("/workflows/{workflow}/runs"), &json!({ "wait": true }));
     let token = id(&post("/tokens", &json!({ "name": "Spare" })).expect(201));
+    let machine = json!({ "kind": "service", "name": "Machine", "role": "viewer" });
+    let machine = id(&post("/members", &machine).expect(201));
+    let guest = json!({ "email": "guest@example.com", "role": "viewer" });
+    let guest = id(&post("/invitations", &guest).expect(201));
     [
         ("credentials", credential),
         ("workflows", workflow),
         ("runs", id(&started.expect(200))),
         ("tokens", token),
+        ("members", machine),
+        ("invitations", guest),
+        ("sessions", "ses_00000000000000000000000000".to_owned()),
     ]
     .into()
 }

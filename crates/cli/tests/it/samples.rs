@@ -3,25 +3,26 @@
 
 use serde_json::{Value, json};
 
-/// The body of an operation; null where it takes none.
-pub fn body(operation: &str) -> Value {
+/// The body of an operation, named by its method and its path in the workspace (or its whole path);
+/// null where it takes none. `value` stands wherever a secret does.
+pub fn body(operation: &str, value: &str) -> Value {
     let definition = || {
         json!({
             "name": "Matrix", "trigger": { "kind": "manual" },
             "steps": [{ "id": "s", "kind": "code", "source": "return 1;" }],
         })
     };
-    let value = || json!({ "fields": { "value": "matrix-value-0123456789" } });
+    let fields = || json!({ "fields": { "value": value } });
     match operation {
         "POST /credentials" => json!({
             "key": "MATRIX", "type": "api_key", "scope": { "kind": "workspace" },
-            "fields": { "value": "matrix-value-0123456789" },
+            "fields": { "value": value },
         }),
         "POST /credentials/import" => {
             json!({ "format": "env", "content": "A=b", "confirm": false })
         }
         "PATCH /credentials/{id}" => json!({ "description": "matrix" }),
-        "PUT /credentials/{id}/value" | "POST /credentials/{id}/versions" => value(),
+        "PUT /credentials/{id}/value" | "POST /credentials/{id}/versions" => fields(),
         "PUT /credentials/{id}/shares/{member}" => json!({ "level": "use" }),
         "POST /credentials/{id}/transfer" => json!({ "to": "mem_00000000000000000000000000" }),
         "POST /credentials/{id}/suspend" => json!({}),
@@ -36,6 +37,14 @@ pub fn body(operation: &str) -> Value {
         "POST /members" => json!({ "kind": "service", "name": "Matrix", "role": "viewer" }),
         "PATCH /members/{id}" => json!({ "role": "viewer" }),
         "POST /invitations" => json!({ "email": "matrix@example.com", "role": "viewer" }),
+        "POST /api/v1/setup" => json!({ "token": "none", "email": "eve@example.com" }),
+        "POST /api/v1/workspaces" => json!({ "name": "New" }),
+        "POST /api/v1/sessions" => json!({ "email": "nobody@example.com", "password": value }),
+        "POST /api/v1/invitations/{token}/accept" => json!({ "name": "Eve", "password": value }),
+        "PATCH /api/v1/account" => json!({ "name": "Matrix" }),
+        "PUT /api/v1/account/password" => json!({ "current": value, "new": value }),
+        "DELETE /api/v1/account/totp" => json!({ "password": value }),
+        "POST /api/v1/account/totp/confirm" => json!({ "code": "000000" }),
         "PATCH /settings" => json!({ "grace_days": 7 }),
         _ => Value::Null,
     }
