@@ -168,13 +168,17 @@ mod tests {
             |s| (s.unused_days, s.rotation_due_days) = (0, 0),
             &["/rotation_due_days", "/unused_days"],
         );
-        assert_ne!(Settings::strictest().faults(), [], "it keeps for ever, which nobody can ask for");
+        assert_ne!(
+            Settings::strictest().faults(),
+            [],
+            "it keeps for ever, which nobody can ask for"
+        );
     }
 
     #[test]
     fn changes_are_named() {
         let before = Settings::default();
-        let after = Settings { sharing: false, audit_retention_days: Some(9), ..before.clone() };
+        let after = Settings { sharing: false, audit_retention_days: Some(9), ..before };
         assert_eq!(before.changed(&before), [""; 0]);
         assert_eq!(before.changed(&after), ["sharing", "audit_retention_days"]);
     }

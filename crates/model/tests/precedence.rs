@@ -5,9 +5,7 @@ use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{CodeAccess, Credential, CredentialType, Details, Scope, Status};
 use keyward_model::destination::EgressPolicy;
-use keyward_model::id::{
-    CredentialId, Identifier as _, MemberId, RunId, WorkflowId, WorkspaceId,
-};
+use keyward_model::id::{CredentialId, Identifier as _, MemberId, RunId, WorkflowId, WorkspaceId};
 use keyward_model::lifecycle::{Done, Lifecycle};
 use keyward_model::policy::{Asked, StepContext};
 use keyward_model::saved_workflow::Allowlist;
@@ -88,8 +86,8 @@ fn scope() -> impl Strategy<Value = Scope> {
     ]
 }
 
-fn share() -> impl Strategy<Value = (u8, Option<u8>, u8)> {
-    (0..6u8, proptest::option::of(1..4u8), 0..3u8)
+fn share() -> impl Strategy<Value = (u8, Option<u8>, Level)> {
+    (0..6u8, proptest::option::of(1..4u8), proptest::sample::select(Level::ALL.to_vec()))
 }
 
 prop_compose! {
@@ -108,7 +106,7 @@ prop_compose! {
             workspace: workspace(),
             credential: CredentialId::from_bytes([number; 16]),
             sharee: to.map_or(Sharee::All, |byte| Sharee::Member(member(byte))),
-            level: [Level::Use, Level::View, Level::Manage][usize::from(level)],
+            level,
             by: member(1),
             at: Timestamp::default(),
         });

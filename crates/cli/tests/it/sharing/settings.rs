@@ -21,7 +21,7 @@ fn settings_are_changed_one_by_one() {
         assert_eq!(before["intact"], true);
         let patch = |body: Value| server.api("PATCH", "/settings", &body);
         let after = patch(json!({ "retention_days": 7, "audit_retention_days": 400 })).expect(200);
-        let mut expected = before.clone();
+        let mut expected = before;
         expected["retention_days"] = 7.into();
         expected["audit_retention_days"] = 400.into();
         assert_eq!(after, expected);
