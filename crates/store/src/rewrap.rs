@@ -86,11 +86,6 @@ pub enum CellKind {
     Reply,
 }
 
-impl CellKind {
-    /// Every kind.
-    pub const ALL: &[Self] = &[Self::RunKey, Self::Payload, Self::Output, Self::Reply];
-}
-
 /// What a small sealed record is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CellOwner {

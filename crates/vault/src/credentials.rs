@@ -1,16 +1,12 @@
 //! What people do with credentials: sealing new values, narrowing bindings, trigger tokens, and
 //! answers kept for a repeated request.
 
-use crate::seal;
+use crate::seal::{self, Text};
 use crate::secret::Incoming;
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::{Credential, CredentialVersion, Sealed};
 use keyward_model::id::{Identifier as _, WorkflowId, WorkspaceId};
 use std::collections::BTreeMap;
-
-/// The purposes of small sealed texts; each is written anew by `rotate`.
-pub(crate) const TRIGGER_TOKEN: &str = "trigger-token";
-pub(crate) const REPLY: &str = "reply";
 
 impl Vault {
     /// Seals the secret fields of the version that a head stands for: the current one, or, with
@@ -43,7 +39,7 @@ impl Vault {
         token: &str,
     ) -> Result<Sealed, VaultError> {
         let keys = self.keys(workspace).await?;
-        seal::seal_text(&keys, TRIGGER_TOKEN, workflow.as_bytes(), token.as_bytes())
+        seal::seal_text(&keys, Text::TriggerToken, workflow.as_bytes(), token.as_bytes())
     }
 
     /// Opens a trigger's path token.
@@ -54,7 +50,7 @@ impl Vault {
         sealed: &Sealed,
     ) -> Result<String, VaultError> {
         let keys = self.keys_for(workspace, sealed).await?;
-        let bytes = seal::open_text(&keys, TRIGGER_TOKEN, workflow.as_bytes(), sealed)?;
+        let bytes = seal::open_text(&keys, Text::TriggerToken, workflow.as_bytes(), sealed)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| VaultError::Unreadable)
     }
 
@@ -86,7 +82,7 @@ impl Vault {
         body: &[u8],
     ) -> Result<Sealed, VaultError> {
         let keys = self.keys(workspace).await?;
-        seal::seal_text(&keys, REPLY, &owner.bytes(), body)
+        seal::seal_text(&keys, Text::Reply, &owner.bytes(), body)
     }
 
     /// Opens a kept answer.
@@ -97,7 +93,7 @@ impl Vault {
         sealed: &Sealed,
     ) -> Result<Vec<u8>, VaultError> {
         let keys = self.keys_for(workspace, sealed).await?;
-        Ok(seal::open_text(&keys, REPLY, &owner.bytes(), sealed)?.to_vec())
+        Ok(seal::open_text(&keys, Text::Reply, &owner.bytes(), sealed)?.to_vec())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::bytes::Key;
 use crate::derive::{Derivation, DeriveError};
 use crate::placeholder;
 use crate::ring::WorkspaceKeys;
-use crate::seal::{self, Aad};
+use crate::seal::{self, Aad, Text};
 use crate::step::StepVault;
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::Sealed;
@@ -15,9 +15,6 @@ use keyward_store::RunSecret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The purposes of small sealed texts; each is written anew by `rotate`.
-pub(crate) const RUN_KEY: &str = "run-key";
-pub(crate) const NO_STORE_ROW: &str = "no-store-row";
 /// How many values may be computed in a run.
 const MAX_DERIVED: usize = 1_000;
 /// How many bytes all that they are computed from may have.
@@ -118,7 +115,7 @@ impl Vault {
     pub async fn seal_row(&self, at: &StepContext, text: &Masked) -> Result<Masked, VaultError> {
         let keys = self.keys(at.workspace).await?;
         let text = text.as_str().as_bytes();
-        let sealed = seal::seal_text(&keys, NO_STORE_ROW, at.run.as_bytes(), text)?;
+        let sealed = seal::seal_text(&keys, Text::NoStoreRow, at.run.as_bytes(), text)?;
         Ok(Masked::of_sealed(&sealed))
     }
 
@@ -126,7 +123,7 @@ impl Vault {
     pub async fn open_row(&self, at: &StepContext, text: String) -> Result<String, VaultError> {
         let Some(sealed) = Masked::sealed_in(&text) else { return Ok(text) };
         let keys = self.keys_for(at.workspace, &sealed).await?;
-        let bytes = seal::open_text(&keys, NO_STORE_ROW, at.run.as_bytes(), &sealed)?;
+        let bytes = seal::open_text(&keys, Text::NoStoreRow, at.run.as_bytes(), &sealed)?;
         String::from_utf8(bytes.to_vec()).map_err(|_| VaultError::Unreadable)
     }
 }
@@ -199,13 +196,13 @@ impl RunVault {
             Some(kept) => kept.key,
             None => Key::random()?,
         };
-        let wrapped = seal::seal_text(keys, RUN_KEY, context.run.as_bytes(), key.bytes())?;
+        let wrapped = seal::seal_text(keys, Text::RunKey, context.run.as_bytes(), key.bytes())?;
         Ok(RunKey { key, wrapped })
     }
 
     fn open_run_key(&self, context: &StepContext, wrapped: &[u8]) -> Result<Key, VaultError> {
         let sealed = Sealed::from_bytes(wrapped.to_vec());
-        let bytes = seal::open_text(&self.0.keys, RUN_KEY, context.run.as_bytes(), &sealed)?;
+        let bytes = seal::open_text(&self.0.keys, Text::RunKey, context.run.as_bytes(), &sealed)?;
         Key::from_slice(&bytes).ok_or(VaultError::Unreadable)
     }
 

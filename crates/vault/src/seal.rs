@@ -225,33 +225,64 @@ pub(crate) fn open_field<P>(
     open(&key, kid, &aad, sealed.as_bytes()).map(Secret::new)
 }
 
-/// Seals a small text of the server's own under the workspace's wrap key, bound to its purpose and owner.
+/// The kinds of small texts that are sealed under a workspace's key. For each, `rotate/records.rs`
+/// says where its records lie, so that a new key writes them anew.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Text {
+    /// The path token of a workflow's trigger.
+    TriggerToken,
+    /// The key of an open run.
+    RunKey,
+    /// What an open no-store run has written.
+    NoStoreRow,
+    /// An answer kept for a repeated request.
+    Reply,
+}
+
+impl Text {
+    /// Every kind.
+    pub(crate) const ALL: &[Self] =
+        &[Self::TriggerToken, Self::RunKey, Self::NoStoreRow, Self::Reply];
+
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::TriggerToken => "trigger-token",
+            Self::RunKey => "run-key",
+            Self::NoStoreRow => "no-store-row",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// Seals a small text under the workspace's wrap key, bound to what it is and its owner.
 pub(crate) fn seal_text(
     keys: &WorkspaceKeys,
-    purpose: &str,
+    kind: Text,
     owner: &[u8],
     text: &[u8],
 ) -> Result<Sealed, VaultError> {
-    let mut aad = Aad::new("keyward/text/v1");
-    aad.part(keys.workspace.as_bytes()).part(purpose.as_bytes()).part(owner);
     let active = keys.active();
+    let aad = text_aad(keys, kind, owner);
     seal(active.wrap()?, *active.id.as_bytes(), &aad, text)
 }
 
 /// Opens what `seal_text` sealed.
 pub(crate) fn open_text(
     keys: &WorkspaceKeys,
-    purpose: &str,
+    kind: Text,
     owner: &[u8],
     sealed: &Sealed,
 ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-    let mut aad = Aad::new("keyward/text/v1");
-    aad.part(keys.workspace.as_bytes()).part(purpose.as_bytes()).part(owner);
     let generation = keys.of(sealed.as_bytes())?;
+    let aad = text_aad(keys, kind, owner);
     open(generation.wrap()?, *generation.id.as_bytes(), &aad, sealed.as_bytes())
 }
 
-#[cfg(test)]
-mod tampering;
+fn text_aad(keys: &WorkspaceKeys, kind: Text, owner: &[u8]) -> Aad {
+    let mut aad = Aad::new("keyward/text/v1");
+    aad.part(keys.workspace.as_bytes()).part(kind.purpose().as_bytes()).part(owner);
+    aad
+}
+
 #[cfg(test)]
 mod tests;

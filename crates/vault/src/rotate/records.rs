@@ -3,10 +3,9 @@
 //! somebody's change is met again in the next pass, until a pass finds nothing.
 
 use super::RotateError;
-use crate::credentials::{REPLY, ReplyOwner, TRIGGER_TOKEN};
+use crate::credentials::ReplyOwner;
 use crate::ring::WorkspaceKeys;
-use crate::run::{NO_STORE_ROW, RUN_KEY};
-use crate::seal;
+use crate::seal::{self, Text};
 use crate::vault::{Vault, VaultError};
 use keyward_model::credential::{Credential, Sealed};
 use keyward_model::id::{CredentialId, Identifier as _, WorkspaceId};
@@ -94,9 +93,16 @@ impl Work<'_> {
 
     async fn everything(&mut self) -> Result<(), RotateError> {
         self.version_keys().await?;
-        self.trigger_tokens().await?;
-        for kind in CellKind::ALL {
-            self.cells(*kind).await?;
+        for text in Text::ALL {
+            match text {
+                Text::TriggerToken => self.trigger_tokens().await?,
+                Text::RunKey => self.cells(CellKind::RunKey).await?,
+                Text::NoStoreRow => {
+                    self.cells(CellKind::Payload).await?;
+                    self.cells(CellKind::Output).await?;
+                }
+                Text::Reply => self.cells(CellKind::Reply).await?,
+            }
         }
         for table in SIGNED_TABLES {
             self.tags(table).await?;
@@ -205,13 +211,13 @@ impl Work<'_> {
         let mut head = self.keys.verify(row).ok()?;
         let owner = head.id;
         let token = &head.trigger_token;
-        head.trigger_token = self.anew(TRIGGER_TOKEN, owner.as_bytes(), token).ok()?;
+        head.trigger_token = self.anew(Text::TriggerToken, owner.as_bytes(), token).ok()?;
         Some((tag, self.keys.sign(head)))
     }
 
-    fn anew(&self, purpose: &str, owner: &[u8], sealed: &Sealed) -> Result<Sealed, VaultError> {
-        let plain = seal::open_text(self.keys, purpose, owner, sealed)?;
-        seal::seal_text(self.keys, purpose, owner, &plain)
+    fn anew(&self, kind: Text, owner: &[u8], sealed: &Sealed) -> Result<Sealed, VaultError> {
+        let plain = seal::open_text(self.keys, kind, owner, sealed)?;
+        seal::seal_text(self.keys, kind, owner, &plain)
     }
 
     async fn cells(&mut self, kind: CellKind) -> Result<(), RotateError> {
@@ -253,12 +259,14 @@ impl Work<'_> {
     fn cell(&self, cell: &SealedCell) -> Option<Sealed> {
         let sealed = cell.sealed.as_ref()?;
         let anew = match (cell.kind, &cell.owner) {
-            (CellKind::RunKey, CellOwner::Run(run)) => self.anew(RUN_KEY, run.as_bytes(), sealed),
-            (_, CellOwner::Run(run)) => self.anew(NO_STORE_ROW, run.as_bytes(), sealed),
+            (CellKind::RunKey, CellOwner::Run(run)) => {
+                self.anew(Text::RunKey, run.as_bytes(), sealed)
+            }
+            (_, CellOwner::Run(run)) => self.anew(Text::NoStoreRow, run.as_bytes(), sealed),
             (_, CellOwner::Reply { caller, key_hash, request_digest, status }) => {
                 let status = *status;
                 let owner = ReplyOwner { caller, key_hash, request_digest, status };
-                self.anew(REPLY, &owner.bytes(), sealed)
+                self.anew(Text::Reply, &owner.bytes(), sealed)
             }
         };
         anew.ok()

@@ -8,7 +8,7 @@ use crate::keyring::SERVER_KEY;
 use crate::keys::RootKeys;
 use crate::ring::{Ring, WorkspaceKeys};
 use crate::root::RootKey;
-use crate::seal;
+use crate::seal::{self, Text};
 use crate::token::TokenKind;
 use keyward_egress::{Client, Options};
 use keyward_model::clock::{Clock, Timestamp};
@@ -76,7 +76,7 @@ impl Made {
         Self {
             wrapped: version.wrapped_key,
             head,
-            text: seal::seal_text(keys, "purpose", b"owner", b"text").unwrap(),
+            text: seal::seal_text(keys, Text::Reply, b"owner", b"text").unwrap(),
             row: keys.sign(WorkspaceSettings::new(workspace())),
             audit: keys.audit_mac(b"", 1, b"event"),
             digest: keys.request_digests(&[b"request"])[0],
@@ -91,7 +91,7 @@ impl Made {
         let wrapped = seal::rewrap_key(keys, (head, head), (version, &self.wrapped));
         [
             ("version key", wrapped.is_ok()),
-            ("text", seal::open_text(keys, "purpose", b"owner", &self.text).is_ok()),
+            ("text", seal::open_text(keys, Text::Reply, b"owner", &self.text).is_ok()),
             ("kid", keys.opens(self.text.as_bytes())),
             ("tag", keys.verify(self.row.clone()).is_ok()),
         ]
