@@ -124,16 +124,17 @@ impl Tx<'_> {
         Ok(self.session.execute(DELETE_TOKEN, values![workspace, id])? > 0)
     }
 
-    /// Removes all tokens of a member.
-    pub(crate) fn delete_tokens_of(
+    /// Removes all tokens of a member; gives their number.
+    pub fn delete_tokens_of(
         &mut self,
         workspace: WorkspaceId,
         member: MemberId,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
+        let mut count = 0;
         for row in self.session.query(TOKENS_OF, values![workspace, member])? {
             let token = token(row)?;
-            self.delete_token(workspace, token.parts().0.id)?;
+            count += u64::from(self.delete_token(workspace, token.parts().0.id)?);
         }
-        Ok(())
+        Ok(count)
     }
 }

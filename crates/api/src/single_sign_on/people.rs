@@ -10,7 +10,7 @@ use crate::sessions;
 use data_encoding::HEXLOWER;
 use keyward_model::actor::{Actor, ActorKind, Role};
 use keyward_model::audit::{Action, Event, Outcome};
-use keyward_model::id::WorkspaceId;
+use keyward_model::id::{AccountId, WorkspaceId};
 use keyward_model::people::Account;
 use keyward_model::single_sign_on::{Change, Claims, Identity, Mapping, Verdict, change};
 use keyward_model::tag::Tagged;
@@ -74,14 +74,52 @@ pub(super) async fn admit(
     }
     let found = found.unwrap_or_else(|| new_account(api, identity));
     let steps = plan(api, &verdicts, &found.account).await?;
-    let mut events = Vec::new();
-    if found.write == Write::Update {
-        let members = memberships(api, found.account.id).await?;
-        events = sessions::events(api, &members, Action::MemberChanged);
-        events.iter_mut().for_each(|event| event.reason = LINKED.into());
-    }
-    store(api, Some((found.write, &found.account)), steps, events).await?;
+    let taken = match found.write {
+        Write::Update => Some(TakenOver::of(api, &found.account).await?),
+        Write::Nothing | Write::Insert => None,
+    };
+    store(api, Some((found.write, &found.account)), taken, steps, Vec::new()).await?;
     Ok(found.account)
+}
+
+/// What ends when an account goes to the person whose address it has. Whoever made it needed only a
+/// link to make it, not that address, and must keep no way into what the person gets here.
+struct TakenOver {
+    account: AccountId,
+    linked: Vec<Event>,
+    /// Written where sessions ended.
+    ended: Vec<Event>,
+    /// The memberships, each with what is written where it had tokens.
+    revoked: Vec<(Member, Event)>,
+}
+
+impl TakenOver {
+    async fn of(api: &Api, account: &Account) -> Result<Self, StoreError> {
+        let members = memberships(api, account.id).await?;
+        let events = |action| {
+            let mut events = sessions::events(api, &members, action);
+            events.iter_mut().for_each(|event| event.reason = LINKED.into());
+            events
+        };
+        let (linked, ended) = (events(Action::MemberChanged), events(Action::SessionEnded));
+        let tokens = events(Action::TokenRevoked);
+        let revoked = members.into_iter().zip(tokens).collect();
+        Ok(Self { account: account.id, linked, ended, revoked })
+    }
+
+    /// Ends sessions and tokens; gives the events.
+    fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<Event>, StoreError> {
+        let mut events = self.linked.clone();
+        if tx.delete_sessions(self.account, None)? > 0 {
+            events.extend(self.ended.iter().cloned());
+        }
+        for (member, event) in &self.revoked {
+            if tx.delete_tokens_of(member.workspace, member.id)? > 0 {
+                events.push(event.clone());
+            }
+        }
+        Ok(events)
+    }
 }
 
 /// The account that the provider's person has, or may take over by a verified address.
@@ -104,9 +142,11 @@ async fn find(api: &Api, identity: &Identity) -> Result<Option<Found>, Refusal> 
                 sessions::failed(api, Some(&account), TAKEN).await?;
                 return Err(Refusal::Taken);
             }
-            let (oidc_subject, revision) =
-                (Some(identity.key()), account.revision.saturating_add(1));
-            let account = Account { oidc_subject, revision, ..account };
+            // With a password or an authenticator that nobody knows to be this person's.
+            let Account { id, email, name, created_at, revision, .. } = account;
+            let mut account = Account::new(id, email, name, created_at);
+            account.oidc_subject = Some(identity.key());
+            account.revision = revision.saturating_add(1);
             Ok(Some(Found { account, write: Write::Update }))
         }
     }
@@ -228,10 +268,11 @@ fn event(api: &Api, member: &Member, action: Action, reason: &str) -> Event {
 async fn store(
     api: &Api,
     account: Option<(Write, &Account)>,
+    taken: Option<TakenOver>,
     steps: Vec<Step>,
     events: Vec<Event>,
 ) -> Result<(), StoreError> {
-    if steps.is_empty() && events.is_empty() {
+    if steps.is_empty() && events.is_empty() && taken.is_none() {
         return Ok(());
     }
     let account = account.map(|(how, row)| (how, api.vault().sign_server(row.clone())));
@@ -242,6 +283,9 @@ async fn store(
             Some((Write::Nothing, _)) | None => {}
         }
         let mut events = events.clone();
+        if let Some(taken) = &taken {
+            events.extend(taken.write(tx)?);
+        }
         for step in &steps {
             events.push(step.event.clone());
             events.extend(step.what.write(tx)?);
@@ -299,5 +343,5 @@ async fn turn_away(
         (event.outcome, event.reason) = (Outcome::Refused, NO_ROLE.into());
         event
     });
-    Ok(store(api, None, steps, refused.collect()).await?)
+    Ok(store(api, None, None, steps, refused.collect()).await?)
 }

@@ -107,6 +107,22 @@ impl Scene {
         members["items"].as_array().expect("items").clone()
     }
 
+    /// The token of an account that no sign-in touches.
+    fn machine(&self) -> String {
+        let new = json!({ "kind": "service", "name": "watch", "role": "admin" });
+        let member = self.server.post("/members", &new).expect(201);
+        let new = json!({ "name": "watch", "member": member["id"] });
+        let headers = [
+            ("Authorization", &*format!("Bearer {}", self.server.token)),
+            ("Content-Type", "application/json"),
+        ];
+        let path = "/api/v1/workspaces/default/tokens";
+        let made = self.server.send_unkept("POST", path, &headers, new.to_string().as_bytes());
+        let token = made.expect(201)["token"].as_str().expect("a token").to_owned();
+        self.server.evidence.watch("machine", &token);
+        token
+    }
+
     fn role(&self, email: &str) -> Option<String> {
         let members = self.members();
         let member = members.iter().find(|member| member["email"] == email)?;
@@ -203,13 +219,14 @@ fn roles_follow_the_provider_on_postgres() {
 
 #[test]
 fn an_account_is_taken_over_by_a_verified_address_alone() {
-    let scene = Scene::start("sso-addresses", Backend::Sqlite, "none", &[]);
+    let mut scene = Scene::start("sso-addresses", Backend::Sqlite, "none", &[]);
     let user = |verified: Value| json!({ "email": OWNER, "email_verified": verified, "groups": ["staff"], "name": "A" });
     let users = json!({
         "mallory": user(json!(false)), "trudy": user(json!("true")), "alice": user(json!(true)),
         "eve": user(json!(true)), "new": { "groups": ["guests"], "email": OWNER },
     });
     scene.provider.set(&users, &json!({}));
+    let machine = scene.machine();
     let owner = scene.members();
     for stranger in ["mallory", "trudy"] {
         scene.session(stranger);
@@ -220,22 +237,63 @@ fn an_account_is_taken_over_by_a_verified_address_alone() {
         assert!(addresses.last().is_some_and(|email| email.ends_with("@sign-in.invalid")));
         assert_eq!(members.last().expect("a member")["role"], "viewer");
     }
-    assert_eq!(scene.members().len(), 3);
+    assert_eq!(scene.members().len(), 4);
 
     // The last owner stays one, whatever the mapping says.
     let session = scene.session("alice");
+    scene.server.token = machine;
     let headers = [("Cookie", session.as_str())];
     let account = scene.server.send("GET", "/api/v1/account", &headers, b"").expect(200);
     assert_eq!(account["email"], OWNER);
     assert_eq!(scene.role(OWNER).as_deref(), Some("owner"));
-    assert_eq!(scene.members().len(), 3);
+    assert_eq!(scene.members().len(), 4);
     assert_eq!(scene.audited("member.changed", "oidc linked"), 1);
 
     // The address has got its person at the provider; another one there does not get the account.
     scene.refused(&scene.sign_in("eve"), 403);
     assert_eq!(scene.audited("session.failed", "oidc_address_taken"), 1);
     scene.refused(&scene.sign_in("new"), 403);
-    assert_eq!(scene.members().len(), 3);
+    assert_eq!(scene.members().len(), 4);
+}
+
+/// Makes an account for an address that is not theirs, as every admin can, and waits in it.
+#[test]
+fn whoever_waits_in_an_account_has_nothing_left_once_its_person_comes() {
+    let scene = Scene::start("sso-waiting", Backend::Sqlite, "none", &[]);
+    let server = &scene.server;
+    let json = [("Content-Type", "application/json")];
+    let send = |path: &str, body: Value| {
+        server.send_unkept("POST", path, &json, body.to_string().as_bytes())
+    };
+    let invited = json!({ "email": "bob@example.com", "role": "viewer" });
+    let bearer = format!("Bearer {}", server.token);
+    let headers = [json[0], ("Authorization", bearer.as_str())];
+    let path = "/api/v1/workspaces/default/invitations";
+    let link = server.send_unkept("POST", path, &headers, invited.to_string().as_bytes());
+    let link = link.expect(201);
+    let password = server.evidence.canary("waiting");
+    let path = format!("/api/v1/invitations/{}/accept", link["token"].as_str().expect("a token"));
+    send(&path, json!({ "name": "Bob", "password": password })).expect(201);
+    let sign_in = json!({ "email": "bob@example.com", "password": password });
+    let opened = send("/api/v1/sessions", sign_in.clone());
+    let waiting = format!("keyward={}", cookie(&opened, "keyward").expect("a session"));
+    let csrf = opened.expect(201)["csrf_token"].as_str().expect("a token").to_owned();
+    let headers = [json[0], ("Cookie", waiting.as_str()), ("X-CSRF-Token", csrf.as_str())];
+    let path = "/api/v1/workspaces/default/tokens";
+    let made = server.send_unkept("POST", path, &headers, br#"{"name":"kept"}"#).expect(201);
+    let token = made["token"].as_str().expect("a token").to_owned();
+
+    scene.provider.set(&bob(&["admins"]), &json!({}));
+    let session = scene.session("bob");
+    assert_eq!(scene.role("bob@example.com").as_deref(), Some("admin"));
+    let account = |cookie: &str| server.send("GET", "/api/v1/account", &[("Cookie", cookie)], b"");
+    assert_eq!(account(&session).expect(200)["password"], false);
+    account(&waiting).expect_problem(401, "unauthenticated");
+    send("/api/v1/sessions", sign_in).expect_problem(401, "unauthenticated");
+    let by_token = server.call_as(&token, "GET", "/api/v1/workspaces", &Value::Null);
+    by_token.expect_problem(401, "unauthenticated");
+    assert_eq!(scene.audited("session.ended", "oidc linked"), 1);
+    assert_eq!(scene.audited("token.revoked", "oidc linked"), 1);
 }
 
 #[test]
