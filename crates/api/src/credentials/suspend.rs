@@ -3,6 +3,7 @@
 use super::access::{event, find};
 use super::refusal;
 use super::save::{Change, save};
+use super::shares::current_member;
 use super::view::{Shown, show};
 use crate::auth::InWorkspace;
 use crate::body::JsonIfSent;
@@ -13,7 +14,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use http::Method;
 use keyward_model::audit::Action;
-use keyward_model::lifecycle::OWNER_LEFT;
+use keyward_model::credential::Scope;
+use keyward_model::lifecycle::{LifecycleError, OWNER_LEFT};
 use keyward_model::permission::Act;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -89,6 +91,12 @@ async fn handle_resume(
     let before = find(&api, &scope, &id, Act::Suspend).await?.credential;
     let mut after = before.clone();
     after.resume(api.vault().now()).map_err(refusal)?;
+    // Also where it had been stopped for another reason before its owner left.
+    if let Scope::Personal(owner) = before.scope
+        && current_member(&api, scope.id(), owner).await?.is_none()
+    {
+        return Err(refusal(LifecycleError::OwnerLeft));
+    }
     let events = vec![event(&api, &scope, &before, Action::CredentialResumed)];
     save(&api, &scope, Change::of_head(before, after.clone()), events).await?;
     Ok(Json(show(&api, &scope, &after).await?))

@@ -96,11 +96,15 @@ fn what_was_stopped_before_stays_stopped() {
     let personal = bob.personal(&scene, "KEY", &scene.canary("secret"));
     let suspend = json!({ "reason": "leaked" });
     server.post(&format!("/credentials/{personal}/suspend"), &suspend).expect(200);
+    bob.share(server, &personal, &carol.id, "manage");
     server.api("DELETE", &format!("/members/{}", bob.id), &Value::Null).expect(204);
+    // Nobody's credential is not for anybody to set going again.
+    let resume = format!("/credentials/{personal}/resume");
+    server.post(&resume, &Value::Null).expect_problem(409, "conflict");
+    carol.call(server, "POST", &resume, &Value::Null).expect_problem(409, "conflict");
     let transfer = format!("/credentials/{personal}/transfer");
     let given = server.post(&transfer, &json!({ "to": carol.id })).expect(200);
     assert_eq!(given["status"], "suspended");
-    let resume = format!("/credentials/{personal}/resume");
     carol.call(server, "POST", &resume, &Value::Null).expect(200);
     server.get("/members/mem_00000000000000000000000000/credentials").expect(404);
     server.get("/members/bob/credentials").expect(404);
