@@ -11,6 +11,7 @@ use axum::extract::{Path, State};
 use http::Method;
 use keyward_model::audit::{Action, Event};
 use keyward_model::clock::Timestamp;
+use keyward_model::credential::{Credential, Scope};
 use keyward_model::id::{AccountId, CredentialId, Identifier as _, MemberId, WorkflowId};
 use keyward_model::policy::Ability;
 use keyward_model::tenant::Member;
@@ -116,7 +117,7 @@ async fn handle(
     let row = api.store().read(move |tx| tx.member_ever(workspace, id)).await?;
     let member = api.vault().verify(workspace, row.ok_or_else(Problem::not_found)?).await?;
     record(&api, &scope, id).await?;
-    let data = gather(&api, &member).await?;
+    let data = gather(&api, &member, id == scope.caller.member).await?;
     Ok(Json(data))
 }
 
@@ -129,14 +130,14 @@ async fn record(api: &Api, scope: &InWorkspace, member: MemberId) -> Result<(), 
     Ok(())
 }
 
-async fn gather(api: &Api, member: &Member) -> Result<PersonData, Problem> {
+async fn gather(api: &Api, member: &Member, is_own: bool) -> Result<PersonData, Problem> {
     let (workspace, id) = (member.workspace, member.id);
     let read = api.store().read(move |tx| {
         let tokens = all(|page| tx.tokens_of(workspace, id, page))?;
         let shares = tx.shares_of(workspace, id)?;
         Ok((
             tokens,
-            owned(tx, member_filter(id), workspace)?,
+            owned(tx, member_filter(id), (workspace, is_own))?,
             shares,
             tx.workflows_of(workspace, id)?,
         ))
@@ -196,18 +197,23 @@ fn member_filter(owner: MemberId) -> CredentialFilter {
 fn owned(
     tx: &mut Reader<'_>,
     filter: CredentialFilter,
-    workspace: keyward_model::id::WorkspaceId,
+    (workspace, is_own): (keyward_model::id::WorkspaceId, bool),
 ) -> Result<Vec<CredentialData>, StoreError> {
     let listed = all(|page| tx.credentials(workspace, &filter, page))?;
     let shown = listed.iter().filter_map(|listed| match listed {
         Listed::Row(row) => Some(row.parts().0),
         Listed::Unreadable { .. } => None,
     });
+    // Of another's personal one nobody sees more than that it exists.
+    let description = |credential: &Credential| match credential.scope {
+        Scope::Personal(_) if !is_own => String::new(),
+        _ => credential.details.description.clone(),
+    };
     let data = shown.map(|credential| CredentialData {
         id: credential.id,
         key: credential.key.clone(),
         name: credential.details.name.clone(),
-        description: credential.details.description.clone(),
+        description: description(credential),
         scope: credential.scope.kind(),
         created_at: credential.created_at,
     });

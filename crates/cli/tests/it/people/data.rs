@@ -17,13 +17,15 @@ fn a_person_gets_everything_that_is_kept_about_them_and_no_value() {
     let eve = Person::join(server, "eve", "editor");
     let (bobs, eves) = (bob.token(server), eve.token(server));
     let secret = scene.canary("bobs-own");
-    let body = json!({ "key": "OWN", "type": "api_key", "fields": { "value": secret } });
+    let body = json!({ "key": "OWN", "type": "api_key", "description": "for my eyes",
+        "fields": { "value": secret } });
     server.call_as(&bobs, "POST", &format!("{BASE}/credentials"), &body).expect(201);
     data(server, &eves, &bob.id).expect_problem(403, "forbidden");
-    for token in [&bobs, &server.token] {
+    for (token, description) in [(&bobs, "for my eyes"), (&server.token, "")] {
         let found = data(server, token, &bob.id).expect(200);
         assert_eq!(found["account"]["email"], bob.email.as_str());
         assert_eq!(found["credentials"][0]["key"], "OWN");
+        assert_eq!(found["credentials"][0]["description"], description);
         assert_eq!(found["credentials"][0]["scope"], "personal");
         assert_eq!(found["tokens"].as_array().map(Vec::len), Some(1));
         let actions: Vec<_> =
