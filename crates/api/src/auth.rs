@@ -78,6 +78,15 @@ impl SignedIn {
             false => Err(beyond_scopes()),
         }
     }
+
+    /// Fails where the token ends some day: what it would leave behind stays.
+    pub(crate) fn lasting(&self) -> Result<(), Problem> {
+        let detail = "a token that expires sets up no other way to sign in; sign in first";
+        match self.with.expires_at {
+            None => Ok(()),
+            Some(_) => Err(Problem::new("forbidden", detail)),
+        }
+    }
 }
 
 /// A member of the workspace that the path names.

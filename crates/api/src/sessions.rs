@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::audit::{Action, Event, Outcome};
-use keyward_model::id::SessionId;
+use keyward_model::id::{AccountId, SessionId};
 use keyward_model::people::{Account, Session};
 use keyward_model::tenant::Member;
 use keyward_store::{Audited, StoreError, Tx};
@@ -88,15 +88,26 @@ pub(crate) async fn open(
         cookie: cookie::set(api, &token),
     };
     let (session, used) = (vault.sign_server(session), used.map(|used| vault.sign_server(used)));
+    let (id, revision) = (account.id, account.revision);
     let write = move |tx: &mut Tx<'_>| {
-        if let Some(used) = &used {
-            tx.update_account(used)?;
+        match &used {
+            Some(used) => tx.update_account(used)?,
+            // What was proven counts for the account as it was then: not for a new password.
+            None => unchanged(tx, id, revision)?,
         }
         tx.insert_session(&session)?;
         Ok(Audited::new((), events.clone()))
     };
     api.store().write(write).await?;
     Ok(opened)
+}
+
+fn unchanged(tx: &mut Tx<'_>, id: AccountId, revision: i64) -> Result<(), StoreError> {
+    let now = tx.account(id)?.map(|row| row.parts().0.revision);
+    match now == Some(revision) {
+        true => Ok(()),
+        false => Err(StoreError::Conflict { what: "revision" }),
+    }
 }
 
 /// One event of an account's doing in each workspace that it is a member of.

@@ -287,3 +287,73 @@ async fn every_problem_links_to_its_page() {
     assert_eq!(page("/readyz").await.status(), 503);
     server.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_ends_leaves_no_other_way_to_sign_in() {
+    let (server, owner) = Server::with_owner().await;
+    // Made by the set-up link without a password.
+    let body = json!({ "name": "soon", "expires_at": "2033-01-01T00:00:00Z" });
+    let made = server.send(Method::POST, TOKENS, &owner, "", body).await;
+    let soon = made.body["token"].as_str().unwrap().to_owned();
+    let password = json!({ "new": "twelve chars and more" });
+    for (method, path, body) in [
+        (Method::PUT, "/api/v1/account/password", password.clone()),
+        (Method::POST, "/api/v1/account/totp", Value::Null),
+        (Method::POST, "/api/v1/account/totp/confirm", json!({ "code": "000000" })),
+        (Method::DELETE, "/api/v1/account/totp", json!({ "password": "" })),
+    ] {
+        let refused = server.send(method, path, &soon, "", body).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.body);
+    }
+    let path = "/api/v1/account/password";
+    let set = server.send(Method::PUT, path, &owner, "", password.clone()).await;
+    assert_eq!(set.status, 204, "{}", set.body);
+    // With the password it is somebody who knows more than the token.
+    let again = json!({ "current": password["new"], "new": "thirteen chars and more" });
+    assert_eq!(server.send(Method::PUT, path, &soon, "", again).await.status, 204);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_role_is_refused_stands_in_the_audit_trail() {
+    const BASE: &str = "/api/v1/workspaces/main";
+    let (server, owner) = Server::with_owner().await;
+    let at = |path: &str| format!("{BASE}{path}");
+    let mut tokens = Vec::new();
+    for role in ["viewer", "editor"] {
+        let body = json!({ "kind": "service", "name": role, "role": role });
+        let member = server.send(Method::POST, &at("/members"), &owner, "", body).await.body;
+        let body = json!({ "name": role, "member": member["id"] });
+        let made = server.send(Method::POST, TOKENS, &owner, "", body).await;
+        tokens.push(made.body["token"].as_str().unwrap().to_owned());
+    }
+    let workflow = json!({ "name": "W", "trigger": { "kind": "manual" }, "steps": [
+        { "id": "s", "kind": "code", "source": "return 1" }] });
+    let made = server.send(Method::POST, &at("/workflows"), &owner, "", workflow).await.body;
+    let list = at(&format!("/workflows/{}/allowlist", made["id"].as_str().unwrap()));
+    let narrow = json!({ "enabled": true, "keys": ["A"] });
+    assert_eq!(server.send(Method::PUT, &list, &owner, "", narrow.clone()).await.status, 200);
+    let wide = json!({ "enabled": false, "keys": [] });
+    let common = json!({ "key": "K", "type": "api_key", "fields": { "value": "canary-refused" },
+        "scope": { "kind": "workspace" } });
+    let file = json!({ "format": "env", "content": "K=canary-refused",
+        "scope": { "kind": "workspace" } });
+    for (token, method, path, body, action) in [
+        (&tokens[0], Method::PUT, list.clone(), narrow, "workflow.allowlist_changed"),
+        (&tokens[1], Method::PUT, list, wide, "workflow.allowlist_changed"),
+        (&tokens[0], Method::POST, at("/credentials"), common.clone(), "credential.created"),
+        (&tokens[1], Method::POST, at("/credentials"), common, "credential.created"),
+        (&tokens[1], Method::POST, at("/credentials/import"), file, "credential.created"),
+    ] {
+        let audit = at(&format!("/audit?outcome=refused&action={action}"));
+        let count = async || {
+            let page = server.send(Method::GET, &audit, &owner, "", Value::Null).await.body;
+            page["items"].as_array().unwrap().len()
+        };
+        let before = count().await;
+        let refused = server.send(method, &path, token, "", body).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.body);
+        assert_eq!(count().await, before + 1, "{path}");
+    }
+    server.end().await;
+}

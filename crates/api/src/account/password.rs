@@ -53,7 +53,9 @@ async fn handle(
     let new = names::password("/new", body.new.len());
     new.map_err(|fault| Problem::invalid(vec![fault]))?;
     let (account, members) = own(&api, &signed_in).await?;
-    if !account.password_hash.is_empty() {
+    if account.password_hash.is_empty() {
+        signed_in.lasting()?;
+    } else {
         check(&api, &account, body.current.unwrap_or(Incoming::new(String::new())), &client)
             .await?;
     }

@@ -65,6 +65,7 @@ struct Pending {
 
 async fn begin(State(api): State<Api>, signed_in: SignedIn) -> Result<impl IntoResponse, Problem> {
     signed_in.whole()?;
+    signed_in.lasting()?;
     let (account, members) = own(&api, &signed_in).await?;
     if account.has_totp() {
         let detail = "there is an authenticator; take it away before you set up another";
@@ -107,6 +108,7 @@ async fn confirm(
     Json(body): Json<Code>,
 ) -> Result<axum::Json<Confirmed>, Problem> {
     signed_in.whole()?;
+    signed_in.lasting()?;
     let (account, members) = own(&api, &signed_in).await?;
     let Some(totp) = account.totp.as_ref().filter(|_| !account.totp_confirmed) else {
         return Err(Problem::new("conflict", "there is no authenticator to be confirmed"));
@@ -142,6 +144,7 @@ async fn remove(
     Json(body): Json<Password>,
 ) -> Result<StatusCode, Problem> {
     signed_in.whole()?;
+    signed_in.lasting()?;
     let (account, members) = own(&api, &signed_in).await?;
     if !account.password_hash.is_empty() {
         check(&api, &account, body.password, &client).await?;

@@ -60,7 +60,7 @@ async fn handle(
     scope: InWorkspace,
     Sent { body, fields }: Sent<Members>,
 ) -> Result<impl IntoResponse, Problem> {
-    scope.may(Ability::CreateCredentials)?;
+    scope.may_do(&api, Ability::CreateCredentials, Action::CredentialCreated).await?;
     let settings = super::settings(&api, &scope).await?;
     let mut faults = Vec::new();
     let mut credential = blank(&api, &scope);
@@ -71,7 +71,8 @@ async fn handle(
     credential.scope = home(&api, &scope, body.scope.as_ref(), &mut faults).await?;
     if !may_create(scope.caller.role, credential.scope, &settings) {
         let detail = "your role makes personal credentials only; say {\"kind\":\"personal\"}";
-        return Err(Problem::new("forbidden", detail));
+        let problem = Problem::new("forbidden", detail);
+        return Err(scope.refused(&api, Action::CredentialCreated, problem).await);
     }
     let fields = match (fields, kind) {
         (None, _) => Err(vec![Fault::new("/fields", "missing", "is needed")]),

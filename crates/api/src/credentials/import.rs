@@ -90,7 +90,8 @@ async fn handle(
     }
     if !may_create(scope.caller.role, target, &settings) {
         let detail = "your role makes personal credentials only; say {\"kind\":\"personal\"}";
-        return Err(Problem::new("forbidden", detail));
+        let problem = Problem::new("forbidden", detail);
+        return Err(scope.refused(&api, Audit::CredentialCreated, problem).await);
     }
     let entries = import::read(body.format, &content, body.key.as_deref())
         .map_err(|broken| Problem::fault("/content", "broken_file", broken.to_string()))?;

@@ -75,7 +75,7 @@ async fn put(
     Path((_, id)): Path<(String, String)>,
     body::Json(mut body): body::Json<AllowlistBody>,
 ) -> Result<Json<AllowlistBody>, Problem> {
-    scope.may(Ability::EditWorkflows)?;
+    scope.may_do(&api, Ability::EditWorkflows, Action::AllowlistChanged).await?;
     let head = super::find(&api, &scope, &id).await?;
     check(&body.keys)?;
     body.keys.sort();
@@ -116,7 +116,8 @@ async fn narrowed(
     let before = api.vault().verify(workspace, before).await.map_err(|_| Problem::forbidden())?;
     if !before.covers(row) {
         let detail = "your role may narrow an allowlist, not widen it or switch it off";
-        return Err(Problem::new("forbidden", detail));
+        let problem = Problem::new("forbidden", detail);
+        return Err(scope.refused(api, Action::AllowlistChanged, problem).await);
     }
     Ok(Some(tag))
 }
