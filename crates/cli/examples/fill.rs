@@ -161,6 +161,7 @@ async fn fill(
                     at,
                     failed,
                     rejected,
+                    is_new: !failed,
                 });
             }
             rows.push((vault.sign(workspace, credential).await?, version, share));
