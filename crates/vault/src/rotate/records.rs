@@ -16,6 +16,7 @@ use keyward_store::{
     VersionKey,
 };
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 /// How many records one transaction writes.
@@ -126,9 +127,9 @@ impl Work<'_> {
                 let rows = tx.version_keys_under_others(workspace, key, after, BATCH)?;
                 let mut heads: HashMap<CredentialId, Option<Tagged<Credential>>> = HashMap::new();
                 for row in &rows {
-                    if !heads.contains_key(&row.credential) {
-                        let head = readable(tx.credential(workspace, row.credential))?.flatten();
-                        heads.insert(row.credential, head);
+                    if let Entry::Vacant(unread) = heads.entry(row.credential) {
+                        unread
+                            .insert(readable(tx.credential(workspace, row.credential))?.flatten());
                     }
                 }
                 Ok((rows, heads))
