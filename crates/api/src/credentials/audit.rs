@@ -1,7 +1,7 @@
 //! `GET /api/v1/workspaces/{workspace}/credentials/{id}/audit`
 
-use crate::audit::{AuditView, views};
 use super::access::{Deleted, Named, named};
+use crate::audit::{AuditView, views};
 use crate::auth::InWorkspace;
 use crate::list::{ListOf, Query};
 use crate::operation::{Access, Operation};

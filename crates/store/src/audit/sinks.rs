@@ -39,8 +39,7 @@ pub struct ChainEnd {
 fn cursor(row: Row) -> Result<Tagged<AuditCursor>, StoreError> {
     let mut cells = Cells::new("audit_cursors", row);
     let (workspace, sink) = (cells.parsed()?, cells.text()?);
-    let cursor =
-        AuditCursor { workspace, sink, stream: cells.parsed()?, number: cells.number()? };
+    let cursor = AuditCursor { workspace, sink, stream: cells.parsed()?, number: cells.number()? };
     Ok(Tagged::stored(cursor, cells.tag()?))
 }
 
