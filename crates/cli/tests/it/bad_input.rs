@@ -36,7 +36,9 @@ fn every_operation_refuses_input_that_breaks_a_rule() {
         unknown_addresses(&scene);
         let cases = scene.done();
         assert!(cases > 1_500, "only {cases} cases were made");
-        assert_eq!(scene.state(), before, "refused requests change nothing");
+        for (before, after) in before.iter().zip(scene.state()) {
+            assert_eq!(&after, before, "refused requests change nothing");
+        }
     });
 }
 

@@ -102,7 +102,10 @@ fn what_each_role_may_do_is_one_table() {
         std::fs::write(path, &table).expect("the table can be written");
     }
     let expected = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(table, expected, "set KEYWARD_WRITE_DOCS=1 to write the table anew, and read it");
+    let differs = |(a, b): &(&str, &str)| a != b;
+    let first = table.lines().zip(expected.lines()).find(differs);
+    let again = "set KEYWARD_WRITE_DOCS=1 to write the table anew, and read it";
+    assert!(table == expected, "{again}; the first line that differs: {first:?}");
 }
 
 /// The problem without what may differ between two questions.

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What was refused is written down as well.
+const AUDIT: &str = "/audit?outcome=allowed";
+
 /// A server, its things, and the faults found so far.
 pub struct Scene {
     pub server: Server,
@@ -168,7 +171,7 @@ impl Scene {
     pub fn state(&self) -> Vec<Value> {
         let id = |kind| self.id(kind);
         let mut paths: Vec<_> =
-            ["", "/members", "/tokens", "/credentials", "/workflows", "/runs", "/audit"]
+            ["", "/members", "/tokens", "/credentials", "/workflows", "/runs", AUDIT]
                 .map(|list| format!("/api/v1/workspaces/default{list}"))
                 .into();
         paths.push("/api/v1/workspaces".into());
