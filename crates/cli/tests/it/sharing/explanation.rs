@@ -172,7 +172,7 @@ fn it_is_told_to_people_with_the_right_to_know() {
     check(&viewer, &own, 200);
     explain(&ann, server, &common, "").expect_problem(422, "validation_failed");
     explain(&ann, server, &common, "workflow=wf_00000000000000000000000000").expect(404);
-    explain(&ann, server, &common, "workflow=x").expect(404);
+    explain(&ann, server, &common, "workflow=x").expect_problem(422, "validation_failed");
     let no_step = explain(&ann, server, &common, &format!("{query}&step=nobody"));
     let no_step = no_step.expect_problem(422, "validation_failed");
     assert_eq!(no_step["errors"][0]["pointer"], "/step");
