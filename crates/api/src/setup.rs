@@ -129,6 +129,7 @@ async fn account(
 ) -> Result<Account, VaultError> {
     let name = email.split('@').next().unwrap_or_default().to_owned();
     let mut account = Account::new(vault.fresh(), email.to_lowercase(), name, vault.now());
+    account.set_up = true;
     if let Some(password) = password {
         account.password_hash = vault.hash_password(account.id, &password).await?;
     }

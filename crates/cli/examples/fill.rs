@@ -181,7 +181,7 @@ async fn fill(
 }
 
 fn share(credential: &Credential, number: usize, editor: MemberId) -> Share {
-    let sharee = if number % 100 == 0 { Sharee::All } else { Sharee::Member(editor) };
+    let sharee = if number.is_multiple_of(100) { Sharee::All } else { Sharee::Member(editor) };
     let (workspace, at) = (credential.workspace, credential.created_at);
     Share {
         workspace,

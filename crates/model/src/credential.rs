@@ -132,13 +132,8 @@ impl Status {
     }
 
     /// Every status.
-    pub const ALL: [Self; 5] = [
-        Self::Active,
-        Self::Expired,
-        Self::Error,
-        Self::ReauthorizationRequired,
-        Self::Suspended,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Active, Self::Expired, Self::Error, Self::ReauthorizationRequired, Self::Suspended];
 
     /// Reads the stored word.
     pub fn parse(text: &str) -> Option<Self> {

@@ -31,6 +31,9 @@ pub struct Account {
     pub recovery: Vec<[u8; 32]>,
     /// Who this is to a single sign-on service: its issuer and subject, as its reader wrote them.
     pub oidc_subject: Option<String>,
+    /// Whether whoever runs the server made it, by `keyward init` or the set-up link: its address is
+    /// believed without a proof.
+    pub set_up: bool,
     /// When the account was made.
     pub created_at: Timestamp,
     /// Raised by each change; compare-and-set.
@@ -50,6 +53,7 @@ impl Account {
             totp_step: 0,
             recovery: Vec::new(),
             oidc_subject: None,
+            set_up: false,
             created_at,
             revision: 1,
         }
@@ -72,6 +76,7 @@ impl Granting for Account {
         };
         out.number(i64::from(self.totp_confirmed)).number(self.totp_step);
         out.bytes(self.recovery.as_flattened()).optional(self.oidc_subject.as_deref());
+        out.number(i64::from(self.set_up));
         out.number(self.created_at.millis()).number(self.revision);
     }
 }

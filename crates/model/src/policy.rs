@@ -106,7 +106,10 @@ const ROWS: &[(u8, &[&str])] = &[
     (4, &["undeclared"]),
     (5, &["not_found", "not_shared", "shadowed"]),
     (6, &["not_adopted"]),
-    (7, &["tampered", "expired", "suspended", "reauthorization_required", "replaced", "unreadable"]),
+    (
+        7,
+        &["tampered", "expired", "suspended", "reauthorization_required", "replaced", "unreadable"],
+    ),
     (10, &["audit"]),
 ];
 
@@ -124,13 +127,22 @@ const WORDS: &[(&str, &str)] = &[
     ("foreign", "the workflow's stored rows do not belong together: it must be saved anew"),
     ("starter", "whoever the run acts for may not run this workflow, or has left the workspace"),
     ("allowlist", "the workflow has an allowlist, and it does not hold the key"),
-    ("allowlist_gone", "the workflow's allowlist is gone or was written by somebody else than the server"),
+    (
+        "allowlist_gone",
+        "the workflow's allowlist is gone or was written by somebody else than the server",
+    ),
     ("undeclared", "the step does not name the key"),
     ("not_found", "there is no credential of that key that counts for this workflow"),
     ("not_shared", "it is personal to a member who has not shared it with the workflow's owner"),
-    ("shadowed", "another credential of the same key is nearer to this workflow and counts instead"),
-    ("not_adopted", "whoever saved the workflow last may not use this credential; whoever may \
-        adopts it by saving the workflow once"),
+    (
+        "shadowed",
+        "another credential of the same key is nearer to this workflow and counts instead",
+    ),
+    (
+        "not_adopted",
+        "whoever saved the workflow last may not use this credential; whoever may \
+        adopts it by saving the workflow once",
+    ),
     ("tampered", "a credential of that key was written by somebody else than the server"),
     ("expired", "its date has passed"),
     ("suspended", "it is suspended: every use is refused until somebody resumes it"),

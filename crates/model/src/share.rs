@@ -106,7 +106,6 @@ pub fn level_of<'a>(
     credential: CredentialId,
     member: MemberId,
 ) -> Option<Level> {
-    let counts =
-        |share: &&Share| share.credential == credential && share.sharee.includes(member);
+    let counts = |share: &&Share| share.credential == credential && share.sharee.includes(member);
     shares.into_iter().filter(counts).map(|share| share.level).max()
 }

@@ -1,4 +1,5 @@
 //! The guided rotation: what it says after each step of a credential's life.
+#![expect(clippy::expect_used, reason = "a test helper that fails is a failed test")]
 
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{
@@ -79,6 +80,7 @@ fn line(rotation: &Rotation) -> String {
     rotation.steps.iter().map(mark).collect()
 }
 
+#[derive(Clone, Copy)]
 struct Case<'a> {
     testable: bool,
     required: bool,

@@ -11,6 +11,7 @@ CREATE TABLE accounts (
     totp_step BIGINT NOT NULL,
     recovery BYTEA NOT NULL,
     oidc_subject TEXT UNIQUE,
+    set_up BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
     revision BIGINT NOT NULL,
     tag BYTEA NOT NULL

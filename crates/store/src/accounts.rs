@@ -12,13 +12,13 @@ use keyward_model::tag::Tagged;
 macro_rules! columns {
     () => {
         "id, email, name, password_hash, totp, totp_confirmed, totp_step, recovery, oidc_subject, \
-         created_at, revision, tag"
+         set_up, created_at, revision, tag"
     };
 }
 
 statements! {
     INSERT = concat!("INSERT INTO accounts (", columns!(), ")
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
     UPDATE = "UPDATE accounts SET email = $2, name = $3, password_hash = $4, totp = $5,
         totp_confirmed = $6, totp_step = $7, recovery = $8, oidc_subject = $9, revision = $10,
         tag = $11 WHERE id = $1 AND revision = $12";
@@ -39,6 +39,7 @@ fn account(row: Row) -> Result<Tagged<Account>, StoreError> {
         totp_step: cells.number()?,
         recovery: hashes(&cells.bytes()?).ok_or_else(|| cells.corrupt())?,
         oidc_subject: cells.optional_text()?,
+        set_up: cells.flag()?,
         created_at: cells.time()?,
         revision: cells.number()?,
     };
@@ -79,7 +80,7 @@ impl Tx<'_> {
         let recovery = a.recovery.as_flattened();
         let values = values![
             a.id, email, name, hash, totp, a.totp_confirmed, a.totp_step, recovery, subject,
-            a.created_at, a.revision, tag,
+            a.set_up, a.created_at, a.revision, tag,
         ];
         self.session.execute(INSERT, values).map_err(|error| error.named("email"))?;
         Ok(())
@@ -93,8 +94,18 @@ impl Tx<'_> {
         let (totp, subject) = (a.totp.as_ref().map(Sealed::as_bytes), a.oidc_subject.as_deref());
         let recovery = a.recovery.as_flattened();
         let values = values![
-            a.id, email, name, hash, totp, a.totp_confirmed, a.totp_step, recovery, subject,
-            a.revision, tag, a.revision.saturating_sub(1),
+            a.id,
+            email,
+            name,
+            hash,
+            totp,
+            a.totp_confirmed,
+            a.totp_step,
+            recovery,
+            subject,
+            a.revision,
+            tag,
+            a.revision.saturating_sub(1),
         ];
         match self.session.execute(UPDATE, values).map_err(|error| error.named("email"))? {
             0 => Err(StoreError::Conflict { what: "revision" }),

@@ -10,11 +10,11 @@ use crate::page::{Page, Paged};
 use crate::rewrap::{Signed, signed};
 use crate::tx::{Reader, Tx};
 use crate::value::{Cells, Row, Value, values};
+use keyward_model::clock::Timestamp;
 use keyward_model::credential::{
     CodeAccess, Credential, CredentialType, CredentialVersion, Scope, Sealed, Status,
     policy_from_document,
 };
-use keyward_model::clock::Timestamp;
 use keyward_model::id::{CredentialId, MemberId, WorkspaceId};
 use keyward_model::tag::Tagged;
 use std::collections::BTreeMap;

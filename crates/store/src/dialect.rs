@@ -66,7 +66,9 @@ mod tests {
     use crate::postgres::Connection;
     use crate::tls::Server;
     use crate::{
-        accounts, audit, credentials, idempotency, invitations, keys, members, meta, migrate, nodes, person, review, rewrap, runs, sessions, settings, shares, sqlite, steps, tokens, usage, uses, workflows, workspaces,
+        accounts, audit, credentials, idempotency, invitations, keys, members, meta, migrate,
+        nodes, person, review, rewrap, runs, sessions, settings, shares, sqlite, steps, tokens,
+        usage, uses, workflows, workspaces,
     };
     use keyward_testkit::postgres::Postgres;
 

@@ -213,7 +213,8 @@ impl Reader<'_> {
 impl RunTx<'_> {
     /// Counts a use. Belongs into a `record`: uses of one credential meet in one row.
     pub fn count_use(&mut self, counted: &Use) -> Result<(), StoreError> {
-        let Use { workspace, credential, version, workflow, at, failed, rejected, is_new } = *counted;
+        let Use { workspace, credential, version, workflow, at, failed, rejected, is_new } =
+            *counted;
         let day = at.millis().div_euclid(DAY_MILLIS);
         let values = values![workspace, credential, workflow, day, 1, failed, at];
         self.session.execute(COUNT, values)?;

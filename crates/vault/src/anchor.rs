@@ -27,7 +27,9 @@ pub enum AnchorError {
         number: i64,
     },
     /// The file's MAC does not fit.
-    #[error("rollback_detected: {0} was not written by this server, or was altered. Bring the right file back, or accept the database without it: `keyward restore --accept-older`")]
+    #[error(
+        "rollback_detected: {0} was not written by this server, or was altered. Bring the right file back, or accept the database without it: `keyward restore --accept-older`"
+    )]
     Altered(PathBuf),
     /// The file system said no.
     #[error("the anchor file {path}: {source}")]

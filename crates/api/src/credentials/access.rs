@@ -40,7 +40,7 @@ pub(crate) enum Named {
     /// A credential.
     Found(Box<Found>),
     /// A row that somebody else than the server wrote.
-    Broken(Broken),
+    Broken(Box<Broken>),
 }
 
 /// What can still be said of a row that cannot be believed.
@@ -129,7 +129,7 @@ pub(crate) async fn named(
 fn broken_row(scope: &InWorkspace, broken: Broken, act: Act) -> Result<Named, Problem> {
     scope.may(Ability::ManageCredentials).map_err(|_| Problem::not_found())?;
     scope.within_scopes(ability(act))?;
-    Ok(Named::Broken(broken))
+    Ok(Named::Broken(Box::new(broken)))
 }
 
 /// The problem that a refusal is told as.

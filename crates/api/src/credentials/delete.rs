@@ -46,7 +46,8 @@ async fn handle(
     let found = match named(&api, &scope, &id, Act::Delete, deleted).await? {
         Named::Found(found) => *found,
         // A row that somebody else wrote can only be destroyed.
-        Named::Broken(Broken { id, row }) => {
+        Named::Broken(broken) => {
+            let Broken { id, row } = *broken;
             let key = row.map(|row| row.parts().0.key.clone());
             return shred(&api, &scope, id, key).await;
         }
@@ -70,8 +71,7 @@ async fn refuse_in_use(api: &Api, credential: &Credential) -> Result<(), Problem
     if found.is_empty() {
         return Ok(());
     }
-    let detail =
-        "workflows use this credential; see `dependents`, or delete it with ?confirm=true";
+    let detail = "workflows use this credential; see `dependents`, or delete it with ?confirm=true";
     let found = serde_json::to_value(found).unwrap_or_default();
     Err(Problem::new("credential_in_use", detail).with("dependents", found))
 }

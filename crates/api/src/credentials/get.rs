@@ -1,6 +1,6 @@
 //! `GET /api/v1/workspaces/{workspace}/credentials/{id}`
 
-use super::access::{Broken, Deleted, Named, named};
+use super::access::{Deleted, Named, named};
 use super::view::{BrokenView, Shown, show};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
@@ -30,9 +30,9 @@ async fn handle(
 ) -> Result<Json<Shown>, Problem> {
     match named(&api, &scope, &id, Act::List, Deleted::Hidden).await? {
         Named::Found(found) => Ok(Json(show(&api, &scope, &found.credential).await?)),
-        Named::Broken(Broken { id, row }) => Ok(Json(Shown::Broken(match row {
-            Some(row) => BrokenView::tampered(&row),
-            None => BrokenView::unreadable(id, None, None),
+        Named::Broken(broken) => Ok(Json(Shown::Broken(match &broken.row {
+            Some(row) => BrokenView::tampered(row),
+            None => BrokenView::unreadable(broken.id, None, None),
         }))),
     }
 }

@@ -225,7 +225,7 @@ impl Job<'_> {
             match self.check(entry, before, given) {
                 Ok(change) => checked.push(change),
                 Err(found) => {
-                    faults.extend(found.into_iter().map(|fault| moved(fault, key.as_str())))
+                    faults.extend(found.into_iter().map(|fault| moved(fault, key.as_str())));
                 }
             }
         }

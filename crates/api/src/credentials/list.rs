@@ -70,11 +70,8 @@ async fn handle(
         common: may(role, Ability::ListCredentials),
         personal: may(role, Ability::ManageCredentials),
     };
-    let filter = CredentialFilter {
-        visible_to: Some(visible),
-        deleted: deleted.unwrap_or(false),
-        ..filter
-    };
+    let filter =
+        CredentialFilter { visible_to: Some(visible), deleted: deleted.unwrap_or(false), ..filter };
     let workspace = scope.id();
     let read = api.store().read(move |tx| {
         let page = tx.credentials(workspace, &filter, &page)?;
@@ -129,9 +126,7 @@ fn wanted(query: &mut Query, now: Timestamp, me: MemberId) -> Option<CredentialF
         CredentialType::parse(word).map(Some).or_else(|| not_yet(word, &["oauth2"], &mut empty))
     });
     let statuses = "one of: active, expired, error, reauthorization_required, suspended";
-    let status = query.read("status", statuses, |word| {
-        Status::parse(word)
-    });
+    let status = query.read("status", statuses, Status::parse);
     let scope = query.read("scope", "one of: workspace, workflow, personal, shared", |word| {
         ["workspace", "workflow", "personal", "shared"].into_iter().find(|known| *known == word)
     });

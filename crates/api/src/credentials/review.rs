@@ -189,11 +189,11 @@ fn fix_view(workspace: WorkspaceId, id: CredentialId, fix: Fix) -> FixView {
         Fix::Unshare(sharee) => ("DELETE", of(&format!("/shares/{sharee}")), None),
         Fix::Bind { hosts, fields: names } => {
             let hosts = if hosts.is_empty() { vec![String::new()] } else { hosts };
-            let mut body = json!({ "hosts": hosts });
+            let mut body = Map::from_iter([("hosts".to_owned(), json!(hosts))]);
             if !names.is_empty() {
-                body["fields"] = fields(names).into();
+                body.insert("fields".to_owned(), fields(names).into());
             }
-            ("PATCH", of(""), Some(body))
+            ("PATCH", of(""), Some(body.into()))
         }
         Fix::Seal => ("PATCH", of(""), Some(json!({ "code_access": "sealed" }))),
         Fix::Allow { workflow, keys } => {

@@ -3,9 +3,9 @@
 use super::fields::Fields;
 use super::sent::Members;
 use super::template;
+use keyward_model::clock::Timestamp;
 use keyward_model::credential::{Credential, CredentialType, TestRequest};
 use keyward_model::destination::{EgressPolicy, Place};
-use keyward_model::clock::Timestamp;
 use keyward_model::json::Fault;
 use keyward_model::lifecycle::FieldSet;
 use url::Url;

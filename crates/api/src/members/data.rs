@@ -137,7 +137,7 @@ async fn gather(api: &Api, member: &Member, is_own: bool) -> Result<PersonData, 
         let shares = tx.shares_of(workspace, id)?;
         Ok((
             tokens,
-            owned(tx, member_filter(id), (workspace, is_own))?,
+            owned(tx, &member_filter(id), (workspace, is_own))?,
             shares,
             tx.workflows_of(workspace, id)?,
         ))
@@ -196,10 +196,10 @@ fn member_filter(owner: MemberId) -> CredentialFilter {
 
 fn owned(
     tx: &mut Reader<'_>,
-    filter: CredentialFilter,
+    filter: &CredentialFilter,
     (workspace, is_own): (keyward_model::id::WorkspaceId, bool),
 ) -> Result<Vec<CredentialData>, StoreError> {
-    let listed = all(|page| tx.credentials(workspace, &filter, page))?;
+    let listed = all(|page| tx.credentials(workspace, filter, page))?;
     let shown = listed.iter().filter_map(|listed| match listed {
         Listed::Row(row) => Some(row.parts().0),
         Listed::Unreadable { .. } => None,

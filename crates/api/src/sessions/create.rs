@@ -53,7 +53,10 @@ async fn handle(
 ) -> Result<Opened, Problem> {
     cookie::check_origin(&api, &headers)?;
     if !api.sign_in().passwords {
-        return Err(Problem::new("forbidden", "this server takes no passwords; use single sign-on"));
+        return Err(Problem::new(
+            "forbidden",
+            "this server takes no passwords; use single sign-on",
+        ));
     }
     let email =
         names::email("/email", &body.email).map_err(|fault| Problem::invalid(vec![fault]))?;

@@ -36,7 +36,10 @@ struct Found {
 enum Write {
     Nothing,
     Insert,
-    Update,
+    /// The account goes on as it was.
+    Link,
+    /// Whatever opened the account before opens it no more.
+    TakeOver,
 }
 
 /// A change of one membership, ready to be written, and the event that says so.
@@ -75,8 +78,8 @@ pub(super) async fn admit(
     let found = found.unwrap_or_else(|| new_account(api, identity));
     let steps = plan(api, &verdicts, &found.account).await?;
     let taken = match found.write {
-        Write::Update => Some(TakenOver::of(api, &found.account).await?),
-        Write::Nothing | Write::Insert => None,
+        Write::TakeOver => Some(TakenOver::of(api, &found.account).await?),
+        Write::Nothing | Write::Insert | Write::Link => None,
     };
     store(api, Some((found.write, &found.account)), taken, steps, Vec::new()).await?;
     Ok(found.account)
@@ -142,12 +145,18 @@ async fn find(api: &Api, identity: &Identity) -> Result<Option<Found>, Refusal> 
                 sessions::failed(api, Some(&account), TAKEN).await?;
                 return Err(Refusal::Taken);
             }
+            if account.set_up {
+                let oidc_subject = Some(identity.key());
+                let revision = account.revision.saturating_add(1);
+                let account = Account { oidc_subject, revision, ..account };
+                return Ok(Some(Found { account, write: Write::Link }));
+            }
             // With a password or an authenticator that nobody knows to be this person's.
             let Account { id, email, name, created_at, revision, .. } = account;
             let mut account = Account::new(id, email, name, created_at);
             account.oidc_subject = Some(identity.key());
             account.revision = revision.saturating_add(1);
-            Ok(Some(Found { account, write: Write::Update }))
+            Ok(Some(Found { account, write: Write::TakeOver }))
         }
     }
 }
@@ -279,7 +288,7 @@ async fn store(
     let write = move |tx: &mut Tx<'_>| {
         match &account {
             Some((Write::Insert, row)) => tx.insert_account(row)?,
-            Some((Write::Update, row)) => tx.update_account(row)?,
+            Some((Write::Link | Write::TakeOver, row)) => tx.update_account(row)?,
             Some((Write::Nothing, _)) | None => {}
         }
         let mut events = events.clone();

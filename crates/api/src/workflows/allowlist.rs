@@ -101,11 +101,7 @@ async fn put(
 
 /// Whoever may not set lists may narrow them: gives the earlier list's tag, or nothing where the
 /// caller may set any list.
-async fn narrowed(
-    api: &Api,
-    scope: &InWorkspace,
-    row: &Allowlist,
-) -> Result<Option<Tag>, Problem> {
+async fn narrowed(api: &Api, scope: &InWorkspace, row: &Allowlist) -> Result<Option<Tag>, Problem> {
     if scope.may(Ability::SetAllowlist).is_ok() {
         return Ok(None);
     }

@@ -504,9 +504,7 @@ fn filters_find_what_they_name() {
     let keys: Vec<_> =
         page["items"].as_array().unwrap().iter().map(|item| item["key"].clone()).collect();
     assert!(keys.contains(&json!("ONE")) || keys.contains(&json!("THREE")), "{page}");
-    for wrong in
-        ["type=none", "status=none", "scope=none", "owner=none", "unused_days=-1"]
-    {
+    for wrong in ["type=none", "status=none", "scope=none", "owner=none", "unused_days=-1"] {
         scene.server.get(&format!("/credentials?{wrong}")).expect_problem(422, "validation_failed");
     }
 }

@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use std::fs;
 use std::process::{Command, Stdio};
 
-fn import(scene: &Scene, body: Value) -> Answer {
-    scene.server.post("/credentials/import", &body)
+fn import(scene: &Scene, body: &Value) -> Answer {
+    scene.server.post("/credentials/import", body)
 }
 
 /// Looks at the preview and does what it shows.
 #[track_caller]
 fn confirm(scene: &Scene, mut body: Value) -> Answer {
-    let preview = import(scene, body.clone()).expect(200);
+    let preview = import(scene, &body.clone()).expect(200);
     assert_eq!(preview["imported"], false);
     body["confirm"] = json!(true);
     body["digest"] = preview["digest"].clone();
-    import(scene, body)
+    import(scene, &body)
 }
 
 fn items(view: &Value) -> Vec<(String, String)> {
@@ -54,16 +54,16 @@ fn a_dotenv_file_becomes_credentials() {
         let (one, two) = (scene.canary("ONE"), scene.canary("TWO"));
         let content = format!("# mine\nexport ONE=\"{one}\"\nTWO='{two}' # why\n");
         let body = json!({ "format": "env", "content": content });
-        let preview = import(&scene, body.clone()).expect(200);
+        let preview = import(&scene, &body).expect(200);
         assert_eq!(items(&preview), [pair("ONE", "create"), pair("TWO", "create")]);
         saved(&scene, &[]);
         // Only what was shown can be confirmed.
         let mut other = body.clone();
         other["confirm"] = json!(true);
-        import(&scene, other.clone()).expect_problem(422, "validation_failed");
+        import(&scene, &other.clone()).expect_problem(422, "validation_failed");
         other["digest"] = preview["digest"].clone();
         other["content"] = json!(content.replace("TWO=", "THREE="));
-        import(&scene, other).expect_problem(409, "conflict");
+        import(&scene, &other).expect_problem(409, "conflict");
         saved(&scene, &[]);
         let done = confirm(&scene, body).expect(200);
         assert_eq!(done["imported"], true);
@@ -102,11 +102,11 @@ fn what_is_there_is_replaced_only_when_asked() {
         scene.sent("await fetch('HOST/', { headers: { a: credential('ONE') } }); return 1");
     assert_eq!(sent.expect("sent").header("a"), Some(new.as_str()));
     // A preview that something else has overtaken does nothing.
-    let preview = import(&scene, body.clone()).expect(200);
+    let preview = import(&scene, &body).expect(200);
     scene.patch(&id, &json!({ "description": "changed" })).expect(200);
     body["confirm"] = json!(true);
     body["digest"] = preview["digest"].clone();
-    import(&scene, body).expect_problem(409, "conflict");
+    import(&scene, &body).expect_problem(409, "conflict");
     version(2);
 }
 
@@ -116,7 +116,7 @@ fn a_broken_file_saves_nothing() {
     let secret = scene.canary("BROKEN");
     let check = |format: &str, content: &str, told: &str| {
         let body = json!({ "format": format, "content": content });
-        let problem = import(&scene, body).expect_problem(422, "validation_failed");
+        let problem = import(&scene, &body).expect_problem(422, "validation_failed");
         let detail = problem["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(told), "{problem}");
         assert!(!problem.to_string().contains(&secret), "{problem}");
@@ -129,10 +129,10 @@ fn a_broken_file_saves_nothing() {
     let many: String = (0..1_001).map(|n| format!("K{n}=v\n")).collect();
     check("env", &many, "1000");
     let large = json!({ "format": "env", "content": "#".repeat(1024 * 1024 + 1) });
-    import(&scene, large).expect_problem(413, "payload_too_large");
+    import(&scene, &large).expect_problem(413, "payload_too_large");
     // One entry that cannot be: none is made.
     let body = json!({ "format": "env", "content": format!("GOOD={secret}\nGOOD={secret}\n") });
-    assert_eq!(items(&import(&scene, body.clone()).expect(200))[1], pair("GOOD", "invalid"));
+    assert_eq!(items(&import(&scene, &body).expect(200))[1], pair("GOOD", "invalid"));
     confirm(&scene, body).expect_problem(422, "validation_failed");
     let wide = "x".repeat(65_537);
     let body = json!({ "format": "env", "content": format!("GOOD={secret}\nWIDE={wide}\n") });
@@ -150,7 +150,7 @@ fn values_that_a_file_does_not_hold_are_given_beside_it() {
         { "name": "Google", "type": "googleOAuth2Api" },
     ]);
     let mut body = json!({ "format": "n8n", "content": file.to_string() });
-    let preview = import(&scene, body.clone()).expect(200);
+    let preview = import(&scene, &body).expect(200);
     let expected = [pair("Slack_bot", "create"), pair("Login", "create"), pair("Google", "skip")];
     assert_eq!(items(&preview), expected);
     assert_eq!(preview["items"][1]["fields"], json!(["username", "password"]));

@@ -34,7 +34,12 @@ impl Operation {
 
     fn call(&self, server: &Server, token: &str, workspace: &str, path: &str) -> Answer {
         let path = format!("/api/v1/workspaces/{workspace}{path}");
-        server.call_as(token, &self.method, &path, &samples::body(&self.name(), "matrix-value-0123456789"))
+        server.call_as(
+            token,
+            &self.method,
+            &path,
+            &samples::body(&self.name(), "matrix-value-0123456789"),
+        )
     }
 }
 

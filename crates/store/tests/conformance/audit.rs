@@ -204,7 +204,8 @@ pub(crate) async fn people_are_recorded_by_their_ids(f: &Fixture) {
         let event = Event { actor, ..f.event() };
         let (id, workspace) = (event.id, f.workspace);
         write(f, vec![event]).await.unwrap();
-        let list = f.store.read(move |r| r.audit(workspace, &AuditFilter::default(), &Page::first(1)));
+        let list =
+            f.store.read(move |r| r.audit(workspace, &AuditFilter::default(), &Page::first(1)));
         let newest = list.await.unwrap().items.remove(0);
         assert_eq!((newest.event.id, newest.event.actor.name.as_str()), (id, expected));
     }

@@ -78,11 +78,8 @@ async fn seen(f: &Fixture, visible: Option<Visible>, shared: bool) -> Vec<String
 
 pub(crate) async fn a_member_sees_what_is_common_theirs_or_shared(f: &Fixture) {
     let (ann, bob) = (id::<MemberId>(), id::<MemberId>());
-    let personal = |key: &str, owner| Credential {
-        scope: Scope::Personal(owner),
-        owner,
-        ..f.credential(key)
-    };
+    let personal =
+        |key: &str, owner| Credential { scope: Scope::Personal(owner), owner, ..f.credential(key) };
     let (own, others, given, to_all) = (
         personal("ANN", ann),
         personal("BOB", bob),

@@ -95,6 +95,9 @@ impl Reviewer {
     }
 }
 
+/// The credentials of a key with the shares in them, as they are stored.
+type StoredRival = (Vec<Tagged<Credential>>, Vec<Tagged<Share>>);
+
 /// A batch as it is stored.
 struct Rows {
     credentials: Vec<Tagged<Credential>>,
@@ -105,7 +108,7 @@ struct Rows {
     used_for: Vec<UsedFor>,
     origins: HashMap<CredentialId, Vec<String>>,
     naming: Vec<Naming>,
-    rivals: HashMap<String, (Vec<Tagged<Credential>>, Vec<Tagged<Share>>)>,
+    rivals: HashMap<String, StoredRival>,
     workflows: HashMap<WorkflowId, (Option<Tagged<Allowlist>>, Vec<String>)>,
 }
 

@@ -119,12 +119,7 @@ impl Client {
         String::from_utf8(answer.into()).context("the answer is not text")
     }
 
-    async fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        body: Body,
-    ) -> anyhow::Result<(u16, Bytes)> {
+    async fn exchange(&self, method: &str, path: &str, body: Body) -> anyhow::Result<(u16, Bytes)> {
         let Settings { url, token, .. } = &self.settings;
         let url = format!("{url}/api/v1{path}");
         let mut headers = vec![("accept", "application/json")];

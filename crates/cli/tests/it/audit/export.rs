@@ -91,7 +91,7 @@ fn a_streamed_export_is_verified_offline_and_names_what_was_touched() {
         let last = longest.len();
         let newest = &longest[&(last as i64)];
         let tail = |all: &mut Vec<String>| {
-            all.retain(|line| !line.contains(newest["id"].as_str().unwrap()))
+            all.retain(|line| !line.contains(newest["id"].as_str().unwrap()));
         };
         let cut = format!("record {last} of stream {stream} ");
         check("the newest record", &tail, &[&cut, "was cut off"]);

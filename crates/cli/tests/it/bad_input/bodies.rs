@@ -161,7 +161,9 @@ fn nul_characters(scene: &Scene, operation: &Operation) {
             "setUp" | "confirmTotp" => &[(409, "conflict")],
             "signIn" => &[(401, "unauthenticated"), (422, "validation_failed")],
             "changePassword" | "removeTotp" => &[(403, "forbidden")],
-            "acceptInvitation" | "keepReviewed" => &[(404, "not_found"), (422, "validation_failed")],
+            "acceptInvitation" | "keepReviewed" => {
+                &[(404, "not_found"), (422, "validation_failed")]
+            }
             // A preview needs neither, and says so.
             "importCredentials" if matches!(member.as_str(), "key" | "digest") => continue,
             _ => REFUSED,

@@ -119,8 +119,8 @@ fn whoever_left_is_remembered_by_name_alone() {
                 .collect::<Vec<_>>()
         };
         let owner = (owner_id(&server), false);
-        assert_eq!(ids(""), [owner.clone()]);
-        assert_eq!(ids("?left=false"), [owner.clone()]);
+        assert_eq!(ids(""), std::slice::from_ref(&owner));
+        assert_eq!(ids("?left=false"), std::slice::from_ref(&owner));
         assert_eq!(ids("?left=true"), [owner, (bob.id.clone(), true)]);
         server.get("/members?left=maybe").expect_problem(422, "validation_failed");
         let removed = audit(&server, "member.removed");

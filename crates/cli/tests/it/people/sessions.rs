@@ -12,7 +12,7 @@ fn writes_by_cookie_bring_their_token_from_the_own_origin() {
         let body = json!({ "name": "x" }).to_string();
         let path = "/api/v1/account";
         let origin = server.url.as_str();
-        let mut check = |status: u16, more: &[(&str, &str)]| {
+        let check = |status: u16, more: &[(&str, &str)]| {
             let mut headers =
                 vec![("Cookie", browser.cookie.as_str()), ("Content-Type", "application/json")];
             headers.extend_from_slice(more);

@@ -43,7 +43,7 @@ fn a_version_is_tested_with_its_own_value() {
         assert_eq!(sent(&scene), (old.clone(), "/me".into()));
         let outcome = test(&scene, &id, Some(2));
         assert_eq!(outcome["ok"], true, "{outcome}");
-        assert_eq!(sent(&scene), (new.clone(), "/me".into()));
+        assert_eq!(sent(&scene), (new, "/me".into()));
 
         let view = call(&scene, "GET", &id, "").expect(200);
         assert_eq!(view["last_test"]["ok"], true, "{view}");

@@ -107,8 +107,7 @@ fn invite_and_share(scene: &Scene) {
 /// A POST as the owner whose answer holds a token, and so is no evidence.
 fn unkept(scene: &Scene, path: &str, body: &serde_json::Value) {
     let authorization = format!("Bearer {}", scene.server.token);
-    let headers =
-        [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
     let body = body.to_string();
     scene.server.send_unkept("POST", path, &headers, body.as_bytes()).expect(201);
 }
@@ -249,7 +248,11 @@ impl<'a> Watcher<'a> {
             step: "s".to_owned(),
             starter: Actor { kind: ActorKind::Trigger, id: String::new(), name: String::new() },
         };
-        let standing = Standing { starter_may_run: true, owner: None, author: Some(fresh_id(Timestamp::default())) };
+        let standing = Standing {
+            starter_may_run: true,
+            owner: None,
+            author: Some(fresh_id(Timestamp::default())),
+        };
         let Ok(run) = self.vault.run(&context, standing).await else { return };
         let Ok(step) = run.step(context, &KEYS.map(str::to_owned)).await else { return };
         for key in KEYS {

@@ -232,10 +232,7 @@ fn a_fault_says_which_record_it_means() {
     let (id, at) = (records[1].event.id, records[1].event.at);
     records[1].event.reason = "x".into();
     let text = run(&records, &[], &[]).1[0].to_string();
-    assert!(
-        text.contains(&format!("record 2 of")) && text.contains(&format!("{id} of {at}")),
-        "{text}"
-    );
+    assert!(text.contains("record 2 of") && text.contains(&format!("{id} of {at}")), "{text}");
     let mut records = sound();
     let (id, at) = (records[1].event.id, records[1].event.at);
     records.remove(2);
