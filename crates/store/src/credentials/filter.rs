@@ -1,6 +1,7 @@
 //! Which credentials a list shows. They are picked among the narrow rows of `finding`; only those
 //! of the page are read whole.
 
+use crate::dialect::{BY_NARROW_ROW, BY_WHOLE_ROW};
 use crate::error::StoreError;
 use crate::page::{Page, Select};
 use crate::value::Value;
@@ -91,7 +92,10 @@ impl CredentialFilter {
         select: &mut Select<'_>,
     ) -> Result<(), StoreError> {
         let deleted = i64::from(self.deleted);
+        let reads_texts = self.q.is_some() || self.tag.is_some();
+        let by = if reads_texts { BY_WHOLE_ROW } else { BY_NARROW_ROW };
         select.add("SELECT workspace_id AS w, key AS k, id AS i FROM credential_finding", []);
+        select.add(by, []);
         select.add(" WHERE workspace_id = ? AND deleted = ?", [workspace.into(), deleted.into()]);
         if let Some(after) = &page.after {
             let (key, id) = after.rsplit_once('/').ok_or(StoreError::BadCursor)?;
