@@ -1,4 +1,5 @@
 //! The access review: each rule over plain facts.
+#![expect(clippy::expect_used, reason = "a test helper that fails is a failed test")]
 
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{CodeAccess, Credential, CredentialType, Details, Scope, Status};
@@ -285,7 +286,7 @@ fn what_was_accepted_is_asked_again_when_its_time_is_over() {
         }
     };
     let due = (Kind::RotationDue, replace());
-    check("kept", kept(ago(-1)), &[due.clone()]);
+    check("kept", kept(ago(-1)), std::slice::from_ref(&due));
     check("no longer", kept(ago(0)), &[due, (Kind::Readable, Fix::Seal)]);
 }
 

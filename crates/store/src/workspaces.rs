@@ -1,4 +1,4 @@
-//! Workspaces and their revision counter.
+//! Workspaces, the tenants.
 
 use crate::dialect::statements;
 use crate::error::StoreError;
@@ -14,8 +14,6 @@ statements! {
     BY_ID = "SELECT id, slug, name, created_at FROM workspaces WHERE id = $1";
     BY_SLUG = "SELECT id, slug, name, created_at FROM workspaces WHERE slug = $1";
     LIST = "SELECT id, slug, name, created_at FROM workspaces WHERE id > $1 ORDER BY id LIMIT $2";
-    REVISION = "SELECT revision FROM workspaces WHERE id = $1";
-    BUMP = "UPDATE workspaces SET revision = revision + 1 WHERE id = $1";
 }
 
 fn workspace(row: Row) -> Result<Workspace, StoreError> {
@@ -46,25 +44,14 @@ impl Reader<'_> {
         let items = rows.into_iter().map(workspace).collect::<Result<_, _>>()?;
         Ok(Paged::cut(items, page, |workspace: &Workspace| workspace.id.to_string()))
     }
-
-    /// The workspace's revision, which every change of what may be used raises.
-    pub fn revision(&mut self, workspace: WorkspaceId) -> Result<Option<i64>, StoreError> {
-        let row = self.session.one(REVISION, values![workspace])?;
-        row.map(|row| Cells::new("workspaces", row).number()).transpose()
-    }
 }
 
 impl Tx<'_> {
-    /// Adds a workspace, at revision 1; a slug that is taken is `Conflict`.
+    /// Adds a workspace; a slug that is taken is `Conflict`.
     pub fn insert_workspace(&mut self, workspace: &Workspace) -> Result<(), StoreError> {
         let Workspace { id, slug, name, created_at } = workspace;
         let values = values![*id, slug.as_str(), name.as_str(), *created_at];
         self.session.execute(INSERT, values).map_err(|error| error.named("slug"))?;
         Ok(())
-    }
-
-    /// Raises the workspace's revision.
-    pub fn bump_revision(&mut self, workspace: WorkspaceId) -> Result<(), StoreError> {
-        self.session.execute(BUMP, values![workspace]).map(|_| ())
     }
 }

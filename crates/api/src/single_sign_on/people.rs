@@ -78,8 +78,9 @@ pub(super) async fn admit(
     let found = found.unwrap_or_else(|| new_account(api, identity));
     let steps = plan(api, &verdicts, &found.account).await?;
     let taken = match found.write {
-        Write::TakeOver => Some(TakenOver::of(api, &found.account).await?),
-        Write::Nothing | Write::Insert | Write::Link => None,
+        Write::TakeOver => Some(TakenOver::of(api, &found.account, true).await?),
+        Write::Link => Some(TakenOver::of(api, &found.account, false).await?),
+        Write::Nothing | Write::Insert => None,
     };
     store(api, Some((found.write, &found.account)), taken, steps, Vec::new()).await?;
     Ok(found.account)
@@ -89,6 +90,8 @@ pub(super) async fn admit(
 /// link to make it, not that address, and must keep no way into what the person gets here.
 struct TakenOver {
     account: AccountId,
+    /// Whether anything ends; not where whoever runs the server made the account.
+    ends: bool,
     linked: Vec<Event>,
     /// Written where sessions ended.
     ended: Vec<Event>,
@@ -97,7 +100,7 @@ struct TakenOver {
 }
 
 impl TakenOver {
-    async fn of(api: &Api, account: &Account) -> Result<Self, StoreError> {
+    async fn of(api: &Api, account: &Account, ends: bool) -> Result<Self, StoreError> {
         let members = memberships(api, account.id).await?;
         let events = |action| {
             let mut events = sessions::events(api, &members, action);
@@ -107,12 +110,15 @@ impl TakenOver {
         let (linked, ended) = (events(Action::MemberChanged), events(Action::SessionEnded));
         let tokens = events(Action::TokenRevoked);
         let revoked = members.into_iter().zip(tokens).collect();
-        Ok(Self { account: account.id, linked, ended, revoked })
+        Ok(Self { account: account.id, ends, linked, ended, revoked })
     }
 
     /// Ends sessions and tokens; gives the events.
     fn write(&self, tx: &mut Tx<'_>) -> Result<Vec<Event>, StoreError> {
         let mut events = self.linked.clone();
+        if !self.ends {
+            return Ok(events);
+        }
         if tx.delete_sessions(self.account, None)? > 0 {
             events.extend(self.ended.iter().cloned());
         }

@@ -63,7 +63,8 @@ impl Scene {
         let cookie = cookie(&answer, "keyward-sign-in").expect("a cookie");
         let state = parameter(&location, "state");
         self.server.evidence.watch("state", &state);
-        self.server.evidence.watch("sign-in-cookie", &cookie);
+        // Every sealed record begins alike; what follows is this one's own.
+        self.server.evidence.watch("sign-in-cookie", cookie.get(24..).expect("a sealed record"));
         Begun { cookie: format!("keyward-sign-in={cookie}"), location }
     }
 

@@ -19,7 +19,9 @@ fn a_replacement_that_is_killed_goes_on() {
         // A server that starts over what is half done.
         scene.server.kill();
         scene.server.spawn();
-        load.during(&scene, || LIVES.iter().rev().for_each(|life| begin_and_kill(&scene, *life)));
+        load.during(&scene, || {
+            LIVES.iter().rev().step_by(3).for_each(|life| begin_and_kill(&scene, *life))
+        });
         let report = load.during(&scene, || rotate(&scene.server, &["--workspaces"]));
         let workspace = &report["workspaces"][0];
         assert_eq!(workspace["unreadable"], 0, "{report}");
