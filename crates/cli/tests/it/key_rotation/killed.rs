@@ -20,7 +20,7 @@ fn a_replacement_that_is_killed_goes_on() {
         scene.server.kill();
         scene.server.spawn();
         load.during(&scene, || {
-            LIVES.iter().rev().step_by(3).for_each(|life| begin_and_kill(&scene, *life))
+            LIVES.iter().rev().step_by(3).for_each(|life| begin_and_kill(&scene, *life));
         });
         let report = load.during(&scene, || rotate(&scene.server, &["--workspaces"]));
         let workspace = &report["workspaces"][0];
