@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: how fast a webhook with one code step is answered, how soon the server is
 //! ready, and how much memory it holds. One run on one machine; the load comes over loopback.
-//! `cargo xtask bench finding` measures lists of credentials instead, `rewrap` replacing a key.
+//! `cargo xtask bench finding` measures lists of credentials instead, `resolution` the keys that a
+//! step declares, `rewrap` replacing a key.
 
 mod finding;
 mod http;
 mod load;
 mod memory;
 mod page;
+mod resolution;
 mod rewrap;
 mod server;
 mod subject;
@@ -42,6 +44,7 @@ struct Figures {
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     let area: Option<fn(&Path) -> Result<()>> = match arguments {
         [area] if area == "finding" => Some(finding::run),
+        [area] if area == "resolution" => Some(resolution::run),
         [area] if area == "rewrap" => Some(rewrap::run),
         _ => None,
     };
@@ -131,7 +134,7 @@ impl Options {
                         Duration::from_secs(seconds.context("--seconds takes a number")?);
                 }
                 other => bail!(
-                    "there is no option `{other}`; there are --seconds N and --write, or `finding` or `rewrap` alone"
+                    "there is no option `{other}`; there are --seconds N and --write, or `finding`, `resolution` or `rewrap` alone"
                 ),
             }
         }
