@@ -7,6 +7,8 @@ CREATE TABLE credential_finding (
     deleted BIGINT NOT NULL,
     key TEXT NOT NULL,
     id TEXT NOT NULL,
+    search TEXT NOT NULL,
+    tags TEXT NOT NULL,
     type TEXT NOT NULL,
     scope_kind TEXT NOT NULL,
     scope_id TEXT NOT NULL,
@@ -17,15 +19,13 @@ CREATE TABLE credential_finding (
     rotated_at BIGINT NOT NULL,
     expires_at BIGINT,
     last_used_at BIGINT,
-    tags TEXT NOT NULL,
-    search TEXT NOT NULL,
     PRIMARY KEY (workspace_id, deleted, key, id)
 ) CLUSTERED;
 INSERT INTO credential_finding SELECT workspace_id, CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END,
-    key, id, type, scope_kind, scope_id, environment, status, owner_id, version, rotated_at,
-    expires_at, (SELECT max(u.last_used_at) FROM credential_uses u
-        WHERE u.workspace_id = credentials.workspace_id AND u.credential_id = credentials.id),
-    tags, search FROM credentials;
+    key, id, search, tags, type, scope_kind, scope_id, environment, status, owner_id, version,
+    rotated_at, expires_at, (SELECT max(u.last_used_at) FROM credential_uses u
+        WHERE u.workspace_id = credentials.workspace_id AND u.credential_id = credentials.id)
+    FROM credentials;
 -- Everything but the two texts, which may be long.
 CREATE INDEX credential_finding_narrow ON credential_finding (workspace_id, deleted, key, id, type,
     scope_kind, scope_id, environment, status, owner_id, version, rotated_at, expires_at,

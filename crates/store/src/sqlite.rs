@@ -7,6 +7,7 @@ use crate::error::StoreError;
 use crate::queue::{self, Job, Queue};
 use crate::session::{Connection, Session};
 use crate::value::{Row, Value};
+use memchr::memmem::Finder;
 use rusqlite::config::DbConfig;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -37,16 +38,17 @@ pub(crate) fn open(path: &Path) -> Result<rusqlite::Connection, StoreError> {
     Ok(connection)
 }
 
-/// PostgreSQL's `strpos(text, part)`: where the part begins, from 1, or 0. Reads 100,000 texts in a
-/// third of the time that `LIKE` takes.
+/// PostgreSQL's `strpos(text, part)`: the character at which the part begins, from 1, or 0. The part
+/// is prepared once a statement, so that the time does not hang on which letters it has, as it does
+/// with `LIKE`.
 fn strpos(context: &Context<'_>) -> rusqlite::Result<i64> {
-    let text = |at| context.get_raw(at).as_str().map_err(rusqlite::Error::from);
-    let (text, part) = (text(0)?, text(1)?);
-    if !text.contains(part) {
-        return Ok(0);
-    }
-    let before = text.split(part).next().unwrap_or_default();
-    Ok(i64::try_from(before.chars().count()).unwrap_or(i64::MAX).saturating_add(1))
+    let part = |value: ValueRef<'_>| value.as_bytes().map(|part| Finder::new(part).into_owned());
+    let part = context.get_or_create_aux(1, part)?;
+    let text = context.get_raw(0).as_bytes()?;
+    let Some(at) = part.find(text) else { return Ok(0) };
+    let is_first_byte = |byte: &&u8| **byte & 0xc0 != 0x80;
+    let before = text.get(..at).unwrap_or_default().iter().filter(is_first_byte).count();
+    Ok(i64::try_from(before).unwrap_or(i64::MAX).saturating_add(1))
 }
 
 fn make_private(path: &Path) -> std::io::Result<()> {
@@ -275,5 +277,25 @@ fn cell(value: ValueRef<'_>) -> Value<'static> {
             Ok(text) => Value::Text(Cow::Owned(text.into())),
             Err(_) => Value::Bytes(Cow::Owned(bytes.into())),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn strpos_is_that_of_postgresql() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = super::open(&folder.path().join("keyward.db")).unwrap();
+        let check = |text: &str, part: &str, expected: i64| {
+            let found = file.query_one("SELECT strpos(?1, ?2)", (text, part), |row| row.get(0));
+            assert_eq!(found, Ok(expected), "{part:?} in {text:?}");
+        };
+        check("abc", "bc", 2);
+        check("abc", "x", 0);
+        check("abc", "", 1);
+        check("", "", 1);
+        check("", "a", 0);
+        check("größe", "ße", 4);
+        check("a\nb\n", "\nb\n", 2);
     }
 }

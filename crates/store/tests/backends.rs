@@ -35,8 +35,8 @@ async fn a_row_by_foreign_hands_is_named_but_not_shown() {
     let forged =
         "INSERT INTO credentials VALUES (?1, ?2, 'KEY', 'emperor', 'workspace', '', '', '',
         '', 1, '', NULL, '', 1, 1, 1, NULL, 1, '{}', x'00', NULL, NULL)";
-    let found = "INSERT INTO credential_finding VALUES (?1, 0, 'KEY', ?2, 'emperor', 'workspace',
-        '', '', '', '', 1, 1, NULL, NULL, '', '')";
+    let found = "INSERT INTO credential_finding VALUES (?1, 0, 'KEY', ?2, '', '', 'emperor',
+        'workspace', '', '', '', '', 1, 1, NULL, NULL)";
     let id = CredentialId::from_bytes([2; 16]);
     for sql in [forged, found] {
         hand.execute(sql, [workspace.to_string(), id.to_string()]).unwrap();

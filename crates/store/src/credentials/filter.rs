@@ -112,7 +112,11 @@ impl CredentialFilter {
         select.filter(" AND owner_id = ?", self.owner);
         select.filter(" AND rotated_at < ?", self.not_rotated_since);
         select.filter(UNUSED, self.unused_since);
-        self.at_status(workspace, select);
+        self.at_status(select);
+        // The long texts are read only where all of the above fits, and the lists only after them.
+        select.filter(" AND strpos(tags, ?) > 0", self.tag.as_deref().map(labelled));
+        select.filter(" AND strpos(search, ?) > 0", self.q.as_ref().map(|q| q.to_lowercase()));
+        self.as_seen_in_use(workspace, select);
         if let Some(visible) = self.visible_to {
             visible.narrow(workspace, select);
         }
@@ -122,9 +126,6 @@ impl CredentialFilter {
         if let Some(workflow) = self.workflow {
             select.add(WORKFLOW, [workflow.into(), workspace.into(), workflow.into()]);
         }
-        // The long texts come last: they are read only where all else fits.
-        select.filter(" AND strpos(tags, ?) > 0", self.tag.as_deref().map(labelled));
-        select.filter(" AND strpos(search, ?) > 0", self.q.as_ref().map(|q| q.to_lowercase()));
         select.add(" ORDER BY key, id LIMIT ?", [page.probe().into()]);
         Ok(())
     }
@@ -144,30 +145,35 @@ impl CredentialFilter {
         Ok(select)
     }
 
-    /// As a head's `status_at` and what was seen in use have it.
-    fn at_status(&self, workspace: WorkspaceId, select: &mut Select<'_>) {
+    /// As a head's `status_at` has it.
+    fn at_status(&self, select: &mut Select<'_>) {
         let Some(status) = self.status else { return };
-        let (word, now) = (|| Value::from(status.as_str()), Value::from(self.now));
-        let rejected = || Value::from(workspace);
-        if !matches!(status, Status::Suspended | Status::Expired) {
-            select.add(" AND (expires_at IS NULL OR expires_at > ?)", [now.clone()]);
-        }
+        let (word, now) = (Value::from(status.as_str()), Value::from(self.now));
         match status {
-            Status::Suspended | Status::ReauthorizationRequired => {
-                select.add(" AND status = ?", [word()])
-            }
+            Status::Suspended => select.add(" AND status = ?", [word]),
             Status::Expired => select.add(
                 " AND (status = ? OR (expires_at <= ? AND status <> 'suspended'))",
-                [word(), now],
+                [word, now],
             ),
-            // What its service has refused in the current version counts as an error.
-            Status::Active => {
-                select.add(&format!(" AND status = ? AND NOT {REJECTED}"), [word(), rejected()])
-            }
-            Status::Error => {
-                let either = format!(" AND (status = ? OR (status = 'active' AND {REJECTED}))");
-                select.add(&either, [word(), rejected()])
-            }
+            Status::Active | Status::ReauthorizationRequired => select
+                .add(" AND status = ? AND (expires_at IS NULL OR expires_at > ?)", [word, now]),
+            Status::Error => select.add(
+                " AND status IN (?, 'active') AND (expires_at IS NULL OR expires_at > ?)",
+                [word, now],
+            ),
         };
+    }
+
+    /// What its service has refused in the current version counts as an error.
+    fn as_seen_in_use(&self, workspace: WorkspaceId, select: &mut Select<'_>) {
+        match self.status {
+            Some(Status::Active) => {
+                select.add(&format!(" AND NOT {REJECTED}"), [workspace.into()]);
+            }
+            Some(Status::Error) => {
+                select.add(&format!(" AND (status = 'error' OR {REJECTED})"), [workspace.into()]);
+            }
+            _ => {}
+        }
     }
 }
