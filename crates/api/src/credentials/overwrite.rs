@@ -5,7 +5,7 @@ use super::access::{event, find};
 use super::fields::{Fields, Given, warnings};
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
-use super::settings::{check_template, field_set};
+use super::settings::{field_set, require_template};
 use super::view::view;
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
@@ -43,11 +43,7 @@ async fn handle(
     let fields = complete(&before, fields)?;
     let mut after = before.clone();
     after.overwrite(field_set(&fields, body.expires_at), now, &found.settings);
-    let mut faults = Vec::new();
-    check_template(&after, &mut faults);
-    if !faults.is_empty() {
-        return Err(super::refused(faults));
-    }
+    require_template(&after)?;
     let warnings = warnings(&fields.secret);
     let new = api.vault().seal_version(&after, &fields.secret).await?;
     let events = vec![event(&api, &scope, &after, Action::CredentialRotated)];

@@ -2,9 +2,9 @@
 
 use super::access::{event, find};
 use super::save::{Change, save};
-use super::settings::check_template;
+use super::settings::require_template;
 use super::view::{CredentialView, view};
-use super::{refusal, refused, version_number, version_reason};
+use super::{refusal, version_number, version_reason};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -39,11 +39,7 @@ async fn handle(
     let mut after = before.clone();
     after.promote(version, scope.caller.member, now, &found.settings).map_err(refusal)?;
     // The template may have been changed since the version was staged.
-    let mut faults = Vec::new();
-    check_template(&after, &mut faults);
-    if !faults.is_empty() {
-        return Err(refused(faults));
-    }
+    require_template(&after)?;
     let mut event = event(&api, &scope, &before, Action::CredentialPromoted);
     event.reason = version_reason(version);
     save(&api, &scope, Change::of_head(before, after.clone()), vec![event]).await?;

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::sent::Members;
 use super::template;
+use crate::problem::Problem;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{Credential, CredentialType, TestRequest};
 use keyward_model::destination::{EgressPolicy, Place};
@@ -68,6 +69,13 @@ pub(crate) fn set_fields(to: &mut Credential, fields: &Fields) {
 pub(crate) fn field_set(fields: &Fields, expires_at: Option<Timestamp>) -> FieldSet {
     let secret = fields.names.iter().cloned().collect();
     FieldSet { plain: fields.plain.clone(), secret, expires_at }
+}
+
+/// Fails where the template does not fit the fields of the version that a head stands for.
+pub(crate) fn require_template(credential: &Credential) -> Result<(), Problem> {
+    let mut faults = Vec::new();
+    check_template(credential, &mut faults);
+    if faults.is_empty() { Ok(()) } else { Err(super::refused(faults)) }
 }
 
 /// A template belongs to a custom credential and names its fields alone.

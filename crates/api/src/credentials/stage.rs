@@ -5,7 +5,7 @@ use super::fields::{Warning, warnings};
 use super::overwrite::complete;
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
-use super::settings::{check_template, field_set};
+use super::settings::{field_set, require_template};
 use super::{refusal, version_reason};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
@@ -56,11 +56,7 @@ async fn handle(
     let set = field_set(&fields, body.expires_at);
     let version = after.stage(set, scope.caller.member, now).map_err(refusal)?;
     let staged = after.at_version(version).ok_or_else(Problem::not_found)?;
-    let mut faults = Vec::new();
-    check_template(&staged, &mut faults);
-    if !faults.is_empty() {
-        return Err(super::refused(faults));
-    }
+    require_template(&staged)?;
     let warnings = warnings(&fields.secret);
     let new = api.vault().seal_version(&staged, &fields.secret).await?;
     let mut event = event(&api, &scope, &after, Action::CredentialStaged);
