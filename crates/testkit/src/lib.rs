@@ -12,4 +12,5 @@ pub mod echo;
 pub mod evidence;
 pub mod oidc;
 pub mod postgres;
+pub mod python;
 pub mod sweep;
