@@ -9,6 +9,7 @@ pub mod error;
 pub mod id;
 pub mod import;
 pub mod json;
+pub mod json_schema;
 pub mod lifecycle;
 pub mod mask;
 pub mod people;
