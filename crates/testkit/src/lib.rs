@@ -7,10 +7,14 @@
     reason = "test equipment: where a set-up fails, the test that asked for it must stop"
 )]
 
+pub mod authority;
+mod call;
 pub mod canary;
+mod child;
 pub mod echo;
 pub mod evidence;
 pub mod oidc;
+pub mod openbao;
 pub mod postgres;
 pub mod python;
 pub mod sweep;
