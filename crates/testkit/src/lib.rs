@@ -1,5 +1,5 @@
 //! Test equipment shared by every crate's tests: a private PostgreSQL, canary values with the
-//! sweep that looks for them, an echo server, and an OpenID provider. A dev-dependency only; it
+//! sweep that looks for them, an echo server, an OpenID provider and a mail server. A dev-dependency only; it
 //! knows no product code.
 #![expect(
     clippy::expect_used,
@@ -17,4 +17,5 @@ pub mod oidc;
 pub mod openbao;
 pub mod postgres;
 pub mod python;
+pub mod smtp;
 pub mod sweep;
