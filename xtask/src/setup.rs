@@ -14,26 +14,35 @@ struct Need {
     program: &'static str,
     /// The Debian package that holds it; none where people install it themselves.
     package: Option<&'static str>,
+    is_there: fn(&str) -> bool,
     prepare: fn() -> Result<()>,
 }
 
 const NEEDS: &[Need] = &[
-    Need { program: "cc", package: None, prepare: nothing },
-    Need { program: "git", package: Some("git"), prepare: nothing },
+    Need { program: "cc", package: None, is_there, prepare: nothing },
+    Need { program: "git", package: Some("git"), is_there, prepare: nothing },
     // Node.js 20 or later: what Debian 12 has is too old for the OpenID provider of the tests.
-    Need { program: "node", package: None, prepare: nothing },
-    Need { program: "npm", package: None, prepare: nothing },
-    Need { program: "setpriv", package: Some("util-linux"), prepare: nothing },
+    Need { program: "node", package: None, is_there, prepare: nothing },
+    Need { program: "npm", package: None, is_there, prepare: nothing },
+    // Python with its `venv` module, for servers of the tests that are written in it.
+    Need {
+        program: "python3",
+        package: Some("python3-venv"),
+        is_there: has_venv,
+        prepare: nothing,
+    },
+    Need { program: "setpriv", package: Some("util-linux"), is_there, prepare: nothing },
     Need {
         program: "/usr/lib/postgresql/15/bin/postgres",
         package: Some("postgresql-15"),
+        is_there,
         prepare: no_system_cluster,
     },
 ];
 
 /// Looks for every need and installs what is missing.
 pub(crate) fn ensure() -> Result<()> {
-    for need in NEEDS.iter().filter(|need| !is_there(need.program)) {
+    for need in NEEDS.iter().filter(|need| !(need.is_there)(need.program)) {
         let Some(package) = need.package else {
             bail!("`{}` is missing: install it and try again", need.program);
         };
@@ -53,6 +62,12 @@ pub(crate) fn is_there(program: &str) -> bool {
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
+}
+
+/// Whether that Python can make environments; Debian has the module apart.
+fn has_venv(python: &str) -> bool {
+    let probe = Command::new(python).args(["-c", "import ensurepip, venv"]).output();
+    probe.is_ok_and(|output| output.status.success())
 }
 
 fn install(package: &str) -> Result<()> {
