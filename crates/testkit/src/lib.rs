@@ -8,6 +8,7 @@
 )]
 
 pub mod authority;
+pub mod aws;
 mod call;
 pub mod canary;
 mod child;
