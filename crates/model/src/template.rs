@@ -57,6 +57,9 @@ pub enum TemplateFaultKind {
     /// A name that templates do not know.
     #[error("unknown name; templates read trigger, steps, run and item")]
     UnknownName,
+    /// A name that the templates of an app's manifest do not know.
+    #[error("unknown name; a manifest's templates read inputs, credential and answer")]
+    UnknownManifestName,
     /// A filter that there is not.
     #[error("unknown filter")]
     UnknownFilter,
@@ -78,6 +81,7 @@ impl TemplateFault {
             TemplateFaultKind::Syntax(_) => "template_syntax",
             TemplateFaultKind::Credential => "credential_in_template",
             TemplateFaultKind::UnknownName
+            | TemplateFaultKind::UnknownManifestName
             | TemplateFaultKind::UnknownFilter
             | TemplateFaultKind::UnknownTest => "unknown_name",
             TemplateFaultKind::ComputedStep | TemplateFaultKind::NotAnOutput => "invalid_path",
@@ -158,12 +162,34 @@ pub struct Context {
     run: Arc<Value>,
     outputs: BTreeMap<String, Arc<Value>>,
     item: Option<Arc<Value>>,
+    inputs: Option<Arc<Value>>,
+    credential: Option<Arc<Value>>,
+    answer: Option<Arc<Value>>,
+}
+
+/// Which names a template knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// A workflow's: `trigger`, `steps`, `run`, `item`.
+    Workflow,
+    /// An app's manifest's: `inputs`, `credential`, `answer`.
+    Manifest,
 }
 
 impl Context {
     /// `trigger` is the event, `run` what is known of the run (`id`, `workflow_id`, `attempt`).
     pub fn new(trigger: Arc<Value>, run: Arc<Value>) -> Self {
         Self { trigger, run, ..Self::default() }
+    }
+
+    /// For an app's manifest: the action's inputs and the credential's fields.
+    pub fn of_action(inputs: Arc<Value>, credential: Arc<Value>) -> Self {
+        Self { inputs: Some(inputs), credential: Some(credential), ..Self::default() }
+    }
+
+    /// Sets what the service answered: `status`, `headers`, `body`.
+    pub fn set_answer(&mut self, answer: Arc<Value>) {
+        self.answer = Some(answer);
     }
 
     /// Sets what `run` is, as the attempt is another one at each retry.
@@ -188,6 +214,9 @@ impl Context {
             Root::Run => Some(&self.run),
             Root::Step(id) => self.outputs.get(id),
             Root::Item => self.item.as_ref(),
+            Root::Inputs => self.inputs.as_ref(),
+            Root::Credential => self.credential.as_ref(),
+            Root::Answer => self.answer.as_ref(),
         };
         path.lookup(start?)
     }
@@ -219,7 +248,15 @@ impl Template {
     /// # Errors
     /// The first fault of the text.
     pub fn compile(source: &str) -> Result<Self, TemplateFault> {
-        let pieces = compile(source).map_err(|fault| fault.place(source))?;
+        Self::compile_in(Dialect::Workflow, source)
+    }
+
+    /// Like [`Template::compile`], with the names of that dialect.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn compile_in(dialect: Dialect, source: &str) -> Result<Self, TemplateFault> {
+        let pieces = compile(dialect, source).map_err(|fault| fault.place(source))?;
         Ok(Self { source: source.to_owned(), pieces })
     }
 
@@ -278,6 +315,32 @@ impl Template {
         let mut out = String::new();
         text(&self.render(context)?, &mut out);
         Ok(out)
+    }
+
+    /// Like [`Template::render_text`], with the text of each hole as `write` gives it, which is told
+    /// what the hole reads. `None` ends it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn render_with(
+        &self,
+        context: &Context,
+        write: &mut dyn FnMut(&[Path], String) -> Option<String>,
+    ) -> Result<Option<String>, TemplateError> {
+        let (mut out, mut budget) = (String::new(), Budget::full());
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(literal) => out.push_str(literal),
+                Piece::Hole(hole) => {
+                    let value = hole.evaluate(context, &mut budget);
+                    let mut written = String::new();
+                    text(&value.map_err(|reason| self.error(hole, reason))?, &mut written);
+                    let Some(written) = write(&hole.references, written) else { return Ok(None) };
+                    out.push_str(&written);
+                }
+            }
+        }
+        Ok(Some(out))
     }
 
     fn render_within(
@@ -353,7 +416,7 @@ impl Hole {
     }
 }
 
-fn compile(source: &str) -> Result<Vec<Piece>, SyntaxFault> {
+fn compile(dialect: Dialect, source: &str) -> Result<Vec<Piece>, SyntaxFault> {
     let mut pieces = Vec::new();
     let mut holes = 0;
     let mut offset = 0;
@@ -365,7 +428,7 @@ fn compile(source: &str) -> Result<Vec<Piece>, SyntaxFault> {
         if holes > MAX_HOLES {
             return Err(SyntaxFault::at(start, "the text holds more than 1000 expressions"));
         }
-        pieces.push(Piece::Hole(hole(source, start, end, &tokens)?));
+        pieces.push(Piece::Hole(hole(source, dialect, (start, end), &tokens)?));
         offset = end;
     }
     push_text(source, offset, source.len(), &mut pieces)?;
@@ -395,8 +458,8 @@ fn push_text(
 
 fn hole(
     source: &str,
-    start: usize,
-    end: usize,
+    dialect: Dialect,
+    (start, end): (usize, usize),
     tokens: &[lexer::Spanned<'_>],
 ) -> Result<Hole, SyntaxFault> {
     let inner = source.get(start + 2..end - 2).unwrap_or_default();
@@ -407,7 +470,7 @@ fn hole(
         let what = "`{{-` and `-}}` are not known; for a negative number write `{{ -x }}`";
         return Err(SyntaxFault::at(start, what));
     }
-    let parsed = expression::parse(tokens, start + 2)?;
+    let parsed = expression::parse(tokens, start + 2, dialect)?;
     let compiled = parsed.source.map(|text| engine::ENGINE.compile_expression_owned(text));
     let expression =
         compiled.transpose().map_err(|_| SyntaxFault::at(start + 2, "not a valid expression"))?;

@@ -8,7 +8,7 @@ mod app;
 mod available;
 mod code;
 mod credential;
-mod http;
+pub(crate) mod http;
 mod key;
 mod node;
 mod rename;
@@ -210,6 +210,8 @@ fn check_reads(steps: &[Node<'_>], reads: &[Read], notes: &Notes<'_>) {
     for read in reads {
         let fault = match &read.path.root {
             Root::Trigger | Root::Run => None,
+            // Names of manifests, which a workflow's templates do not know.
+            Root::Inputs | Root::Credential | Root::Answer => None,
             Root::Item => {
                 let step = steps.get(read.step);
                 let each = step.is_some_and(|step| step.value.get("for_each").is_some());

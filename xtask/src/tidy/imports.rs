@@ -17,6 +17,7 @@ struct Layer {
 const LAYERS: &[Layer] = &[
     Layer { name: "model", may_import: &[] },
     Layer { name: "testkit", may_import: &["model"] },
+    Layer { name: "connectors", may_import: &["model"] },
     Layer { name: "store", may_import: &["model"] },
     Layer { name: "egress", may_import: &["model"] },
     Layer { name: "sandbox", may_import: &["model"] },
@@ -25,7 +26,16 @@ const LAYERS: &[Layer] = &[
     Layer { name: "api", may_import: &["model", "store", "vault", "engine"] },
     Layer {
         name: "cli",
-        may_import: &["model", "store", "egress", "sandbox", "vault", "engine", "api"],
+        may_import: &[
+            "model",
+            "connectors",
+            "store",
+            "egress",
+            "sandbox",
+            "vault",
+            "engine",
+            "api",
+        ],
     },
     Layer { name: "xtask", may_import: &["testkit"] },
 ];

@@ -41,6 +41,7 @@ offered! {
     "escape" filters::escape,
     "first" filters::first,
     "float" filters::float,
+    "from_json" parse_json,
     "groupby" filters::groupby,
     "int" filters::int,
     "items" filters::items,
@@ -236,6 +237,15 @@ fn sum(value: &Value) -> Result<Value, Error> {
 fn to_json_text(value: &Value) -> Result<String, Error> {
     let value = to_json(defined(value)?, &mut Budget::full())?;
     serde_json::to_string(&value).map_err(|_| refuse("not JSON"))
+}
+
+/// What a JSON text says; none where it is not one.
+fn parse_json(value: &Value) -> Result<Value, Error> {
+    let text = string(value)?;
+    match crate::json::parse(text.as_bytes()) {
+        Ok(value) => from_json(&value, &mut Budget::full()),
+        Err(_) => Ok(Value::from(())),
+    }
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters, `/` too: what comes from data

@@ -7,7 +7,7 @@
 use super::engine::{FILTERS, FUNCTIONS, TESTS};
 use super::lexer::{Spanned, Token};
 use super::path::{Path, Root, Segment};
-use super::{SyntaxFault, TemplateFaultKind};
+use super::{Dialect, SyntaxFault, TemplateFaultKind};
 use std::fmt::Write as _;
 
 /// How deeply an expression may be nested.
@@ -24,9 +24,14 @@ pub(super) struct Parsed {
 }
 
 /// Reads the tokens of one `{{ }}` that starts at `start`.
-pub(super) fn parse(tokens: &[Spanned<'_>], start: usize) -> Result<Parsed, SyntaxFault> {
+pub(super) fn parse(
+    tokens: &[Spanned<'_>],
+    start: usize,
+    dialect: Dialect,
+) -> Result<Parsed, SyntaxFault> {
+    let references = Vec::new();
     let mut parser =
-        Parser { tokens, next: 0, start, depth: 0, operations: 0, references: Vec::new() };
+        Parser { tokens, dialect, next: 0, start, depth: 0, operations: 0, references };
     let source = parser.expression()?;
     if parser.next < tokens.len() {
         return Err(parser.fault("unexpected input after the expression"));
@@ -37,6 +42,7 @@ pub(super) fn parse(tokens: &[Spanned<'_>], start: usize) -> Result<Parsed, Synt
 
 struct Parser<'p, 't> {
     tokens: &'p [Spanned<'t>],
+    dialect: Dialect,
     next: usize,
     start: usize,
     depth: usize,
@@ -248,6 +254,9 @@ impl<'t> Parser<'_, 't> {
     fn name(&mut self, name: &'t str) -> Written {
         match name {
             "true" | "True" | "false" | "False" | "none" | "None" => Ok(name.to_owned()),
+            _ if self.dialect == Dialect::Manifest && self.peek() != Some(Token::Sign("(")) => {
+                self.manifest_name(name)
+            }
             "trigger" => self.reference(Root::Trigger),
             "run" => self.reference(Root::Run),
             "item" => self.reference(Root::Item),
@@ -264,6 +273,15 @@ impl<'t> Parser<'_, 't> {
                 Ok(format!("{name}{}", self.arguments()?))
             }
             _ => Err(self.fault_before(TemplateFaultKind::UnknownName)),
+        }
+    }
+
+    fn manifest_name(&mut self, name: &str) -> Written {
+        match name {
+            "inputs" => self.reference(Root::Inputs),
+            "credential" => self.reference(Root::Credential),
+            "answer" => self.reference(Root::Answer),
+            _ => Err(self.fault_before(TemplateFaultKind::UnknownManifestName)),
         }
     }
 

@@ -14,6 +14,12 @@ pub enum Root {
     Run,
     /// The item that a `for_each` step is at.
     Item,
+    /// In an app's manifest: the inputs of the action.
+    Inputs,
+    /// In an app's manifest: the fields of the credential, secret ones as sealed values.
+    Credential,
+    /// In an app's manifest: what the service answered.
+    Answer,
 }
 
 /// One step down from an object or array.
@@ -64,6 +70,9 @@ impl fmt::Display for Path {
             Root::Step(id) => write!(f, "steps.{id}.output")?,
             Root::Run => f.write_str("run")?,
             Root::Item => f.write_str("item")?,
+            Root::Inputs => f.write_str("inputs")?,
+            Root::Credential => f.write_str("credential")?,
+            Root::Answer => f.write_str("answer")?,
         }
         self.segments.iter().try_for_each(|segment| match segment {
             Segment::Member(name) if is_name(name) => write!(f, ".{name}"),

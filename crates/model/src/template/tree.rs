@@ -1,13 +1,20 @@
 //! A JSON document whose strings are templates.
 
 use super::value::Budget;
-use super::{Context, Path, Template, TemplateError};
+use super::{Context, Dialect, Path, Template, TemplateError, TemplateReason};
 use crate::json::{Fault, child};
 use serde_json::{Map, Value};
 
 /// JSON whose strings were compiled as templates; names of members are literal.
 #[derive(Debug)]
 pub struct TemplatedValue(Node);
+
+/// What becomes of a member whose path is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    Fails,
+    LeftOut,
+}
 
 #[derive(Debug)]
 enum Node {
@@ -23,8 +30,16 @@ impl TemplatedValue {
     /// # Errors
     /// Each string that is no template.
     pub fn compile(value: &Value, pointer: &str) -> Result<Self, Vec<Fault>> {
+        Self::compile_in(Dialect::Workflow, value, pointer)
+    }
+
+    /// Like [`TemplatedValue::compile`], with the names of that dialect.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn compile_in(dialect: Dialect, value: &Value, pointer: &str) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
-        let node = Node::compile(value, pointer, &mut faults);
+        let node = Node::compile(dialect, value, pointer, &mut faults);
         if faults.is_empty() { Ok(Self(node)) } else { Err(faults) }
     }
 
@@ -33,7 +48,16 @@ impl TemplatedValue {
     /// # Errors
     /// The first expression that gives nothing, with its place in the document.
     pub fn render(&self, context: &Context) -> Result<Value, TemplateError> {
-        self.0.render(context, &mut Budget::full(), "")
+        self.0.render(context, &mut Budget::full(), "", Absent::Fails)
+    }
+
+    /// Like [`TemplatedValue::render`], except that a member of an object or an item of an array that
+    /// is nothing but a path which is not there is left out.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn render_given(&self, context: &Context) -> Result<Value, TemplateError> {
+        self.0.render(context, &mut Budget::full(), "", Absent::LeftOut)
     }
 
     /// Every template with its pointer within the document.
@@ -50,9 +74,9 @@ impl TemplatedValue {
 }
 
 impl Node {
-    fn compile(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Self {
+    fn compile(dialect: Dialect, value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Self {
         match value {
-            Value::String(text) => match Template::compile(text) {
+            Value::String(text) => match Template::compile_in(dialect, text) {
                 Ok(template) if template.is_literal() => Self::Literal(value.clone()),
                 Ok(template) => Self::Template(template),
                 Err(fault) => {
@@ -63,13 +87,13 @@ impl Node {
             Value::Array(items) => {
                 let each = items.iter().enumerate();
                 let each = each.map(|(at, item)| {
-                    Self::compile(item, &child(pointer, &at.to_string()), faults)
+                    Self::compile(dialect, item, &child(pointer, &at.to_string()), faults)
                 });
                 Self::folded_array(each.collect())
             }
             Value::Object(members) => {
                 let each = members.iter().map(|(name, value)| {
-                    (name.clone(), Self::compile(value, &child(pointer, name), faults))
+                    (name.clone(), Self::compile(dialect, value, &child(pointer, name), faults))
                 });
                 Self::folded_object(each.collect())
             }
@@ -106,6 +130,7 @@ impl Node {
         context: &Context,
         budget: &mut Budget,
         pointer: &str,
+        absent: Absent,
     ) -> Result<Value, TemplateError> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
@@ -114,20 +139,41 @@ impl Node {
                 template.render_within(context, budget).map_err(located)
             }
             Self::Array(items) => {
-                let each = items.iter().enumerate();
-                let each = each.map(|(at, item)| {
-                    item.render(context, budget, &child(pointer, &at.to_string()))
-                });
-                each.collect::<Result<_, _>>().map(Value::Array)
+                let mut array = Vec::with_capacity(items.len());
+                for (at, item) in items.iter().enumerate() {
+                    let below = child(pointer, &at.to_string());
+                    let value = item.render(context, budget, &below, absent);
+                    array.extend(item.unless_absent(value, absent)?);
+                }
+                Ok(Value::Array(array))
             }
             Self::Object(members) => {
                 let mut object = Map::with_capacity(members.len());
                 for (name, node) in members {
-                    let value = node.render(context, budget, &child(pointer, name))?;
-                    object.insert(name.clone(), value);
+                    let value = node.render(context, budget, &child(pointer, name), absent);
+                    if let Some(value) = node.unless_absent(value, absent)? {
+                        object.insert(name.clone(), value);
+                    }
                 }
                 Ok(Value::Object(object))
             }
+        }
+    }
+
+    /// `None` where this node is a lone path that is not there, and may be absent.
+    fn unless_absent(
+        &self,
+        rendered: Result<Value, TemplateError>,
+        absent: Absent,
+    ) -> Result<Option<Value>, TemplateError> {
+        let is_lone = matches!(self, Self::Template(template) if template.lone_path().is_some());
+        match rendered {
+            Err(TemplateError { reason: TemplateReason::Undefined(_), .. })
+                if is_lone && absent == Absent::LeftOut =>
+            {
+                Ok(None)
+            }
+            rendered => rendered.map(Some),
         }
     }
 

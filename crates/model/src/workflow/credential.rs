@@ -101,7 +101,7 @@ fn read_path(field: &Node<'_>) -> Option<Path> {
     let path = template.lone_path().filter(|path| match path.root {
         Root::Trigger => !path.segments.is_empty(),
         Root::Step(_) => true,
-        Root::Run | Root::Item => false,
+        _ => false,
     });
     path.cloned().or_else(|| {
         let detail = "must be a plain path into the trigger or an earlier step's output, such as \

@@ -70,12 +70,14 @@ pub enum RenderedBody {
     Form(Vec<(String, String)>),
     /// Text.
     Text(String),
+    /// Bytes, sent as `application/octet-stream` unless a header says otherwise.
+    Bytes(Vec<u8>),
 }
 
 macro_rules! methods {
     ($($name:ident $text:literal,)*) => {
         /// An HTTP method (RFC 9110 §9, RFC 5789).
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "UPPERCASE")]
         #[expect(missing_docs, reason = "the names say it")]
         pub enum Method { #[default] $($name,)* }
@@ -174,7 +176,7 @@ impl Request {
 
 /// Names and texts of an object: an array repeats its name, null leaves the name out, and what is
 /// an object stands as JSON.
-fn pairs(value: Value) -> Vec<(String, String)> {
+pub(crate) fn pairs(value: Value) -> Vec<(String, String)> {
     let Value::Object(members) = value else { return Vec::new() };
     let mut pairs = Vec::with_capacity(members.len());
     for (name, value) in members {

@@ -1,0 +1,88 @@
+//! Ids of ours, made from the description's names: `[a-z][a-z0-9_]*`.
+
+use std::collections::BTreeSet;
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 64;
+
+/// `listContacts` and `list contacts` as `list_contacts`; what begins with no letter gets `prefix`.
+pub(super) fn of(name: &str, prefix: &str) -> String {
+    let mut words = String::new();
+    let letters: Vec<char> = name.chars().collect();
+    for (at, letter) in letters.iter().copied().enumerate() {
+        if !letter.is_ascii_alphanumeric() {
+            push_break(&mut words);
+            continue;
+        }
+        let before = at.checked_sub(1).and_then(|at| letters.get(at)).copied().unwrap_or(' ');
+        let after = letters.get(at + 1).copied().unwrap_or(' ');
+        let begins = before.is_ascii_lowercase() || before.is_ascii_digit();
+        // The last capital of `HTMLPage` begins the next word.
+        let ends_acronym = before.is_ascii_uppercase() && after.is_ascii_lowercase();
+        if letter.is_ascii_uppercase() && (begins || ends_acronym) {
+            push_break(&mut words);
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    let words = words.trim_matches('_');
+    let starts_well = words.starts_with(|c: char| c.is_ascii_lowercase());
+    let id = match (starts_well, words.is_empty()) {
+        (true, _) => words.to_owned(),
+        (false, true) => prefix.to_owned(),
+        (false, false) => format!("{prefix}_{words}"),
+    };
+    cut(&id, MAX_ID)
+}
+
+/// The id itself, or with the first number that makes it one of its own.
+pub(super) fn unique(id: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2_u32..).map(|number| {
+        let ending = format!("_{number}");
+        format!("{}{ending}", cut(id, MAX_ID - ending.len()))
+    });
+    let mut candidates = std::iter::once(id.to_owned()).chain(numbered);
+    let free = candidates.find(|id| !taken.contains(id)).unwrap_or_default();
+    taken.insert(free.clone());
+    free
+}
+
+fn push_break(words: &mut String) {
+    if !words.is_empty() && !words.ends_with('_') {
+        words.push('_');
+    }
+}
+
+/// Ids are ASCII, so that every byte ends a character.
+fn cut(id: &str, most: usize) -> String {
+    id.get(..most).unwrap_or(id).trim_end_matches('_').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_ids() {
+        let check = |name: &str, expected: &str| assert_eq!(of(name, "op"), expected, "{name}");
+        check("listContacts", "list_contacts");
+        check("SendMail", "send_mail");
+        check("issues/list-for-repo", "issues_list_for_repo");
+        check("getHTMLPage", "get_html_page");
+        check("get /v1/things/{thingId}", "get_v1_things_thing_id");
+        check("createV2Thing", "create_v2_thing");
+        check("  __weird..name!! ", "weird_name");
+        check("2fa", "op_2fa");
+        check("Größe", "gr_e");
+        check("名前", "op");
+        check(&"x".repeat(80), &"x".repeat(64));
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let mut taken = BTreeSet::new();
+        let long = "x".repeat(64);
+        let ids: Vec<_> = ["a", "a", "a_2", "a", &long, &long].iter().map(|id| unique(id, &mut taken)).collect();
+        let ending = format!("{}_2", "x".repeat(62));
+        assert_eq!(ids, ["a", "a_2", "a_2_2", "a_3", &long, &ending]);
+    }
+}
