@@ -24,6 +24,7 @@ pub(super) const DUPLICATES: &[(&str, &str)] = &[
     ("fallible-iterator", "postgres is behind rusqlite"),
     ("getrandom", "only in the lock file: optional for others and never built"),
     ("hashbrown", "swc_allocator is behind"),
+    ("nom", "only in the lock file: x509-parser, for rcgen, is behind lettre"),
     ("phf", "swc is behind tokio-postgres"),
     ("phf_shared", "phf"),
     ("rand", "phf_generator 0.11 of swc; postgres-protocol"),
