@@ -52,7 +52,7 @@ class Handler:
             "text": part("plain").get_content() if part("plain") else None,
             "html": part("html").get_content() if part("html") else None,
             "attachments": [
-                {"name": file.get_filename(), "type": file.get_content_type(), "hex": file.get_content().hex()}
+                {"name": file.get_filename(), "type": file.get_content_type(), "hex": file.get_payload(decode=True).hex()}
                 for file in files
             ],
             "raw": envelope.content.decode("utf-8", "replace"),
