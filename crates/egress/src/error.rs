@@ -124,6 +124,14 @@ pub enum Failure {
     Decode,
 }
 
+impl Failure {
+    /// What broke the TLS handshake of a connection that was dialled bare.
+    #[must_use]
+    pub fn of_handshake(error: &std::io::Error) -> Self {
+        crate::connect::handshake_failure(error)
+    }
+}
+
 /// What took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Phase {
