@@ -31,6 +31,13 @@ const NEEDS: &[Need] = &[
         is_there: has_venv,
         prepare: nothing,
     },
+    // The server alone: nothing of this package runs by itself.
+    Need {
+        program: "/usr/sbin/mariadbd",
+        package: Some("mariadb-server-core"),
+        is_there,
+        prepare: nothing,
+    },
     Need { program: "setpriv", package: Some("util-linux"), is_there, prepare: nothing },
     Need {
         program: "/usr/lib/postgresql/15/bin/postgres",

@@ -14,6 +14,7 @@ pub mod canary;
 mod child;
 pub mod echo;
 pub mod evidence;
+pub mod mariadb;
 pub mod oidc;
 pub mod openbao;
 pub mod postgres;

@@ -1,5 +1,5 @@
-//! A private PostgreSQL 15 cluster for tests: loopback only, SCRAM password, fsync on, run by an
-//! unprivileged user, and gone when the run is.
+//! A private PostgreSQL 15 cluster for tests: loopback only, SCRAM password, TLS for who asks, fsync
+//! on, run by an unprivileged user, and gone when the run is.
 //!
 //! nextest runs each test in a process of its own, so the cluster belongs to the whole run: the
 //! first test that asks starts it, the others find it by the run's id, and a watcher stops and
@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::authority::Authority;
+
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 const USER: &str = "keyward";
 const SERVE: &str = include_str!("postgres/serve.sh");
@@ -26,6 +28,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub struct Postgres {
     port: u16,
     password: String,
+    ca_pem: String,
 }
 
 impl Postgres {
@@ -58,6 +61,12 @@ impl Postgres {
         dump.arg("--inserts").arg("--file").arg(file).arg(name);
         let status = dump.status().expect("pg_dump starts");
         assert!(status.success(), "pg_dump ended with {status}");
+    }
+
+    /// The certificate of whoever vouches for it, as PEM: TLS is offered and not demanded, with a
+    /// certificate for `localhost` and 127.0.0.1.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
     }
 
     fn url(&self, database: &str) -> String {
@@ -93,7 +102,7 @@ impl Run {
         let lock = File::create(self.dir.join("lock"))?;
         lock.lock()?;
         let found = match fs::read_to_string(self.dir.join("ready")) {
-            Ok(ready) => parse_ready(&ready)?,
+            Ok(ready) => self.parse_ready(&ready)?,
             Err(_) => self.start()?,
         };
         drop(lock);
@@ -111,9 +120,22 @@ impl Run {
         fs::write(self.dir.join("password"), &password)?;
         self.give_to_server_user()?;
         self.initdb()?;
+        self.certify()?;
         let port = self.serve()?;
         fs::write(self.dir.join("ready"), format!("{port} {password}"))?;
-        Ok(Postgres { port, password })
+        Ok(Postgres { port, password, ca_pem: self.ca_pem()? })
+    }
+
+    fn ca_pem(&self) -> io::Result<String> {
+        fs::read_to_string(self.dir.join("ca.pem"))
+    }
+
+    fn parse_ready(&self, ready: &str) -> io::Result<Postgres> {
+        let unreadable =
+            || io::Error::other("another test's cluster left an unreadable `ready` file");
+        let (port, password) = ready.split_once(' ').ok_or_else(unreadable)?;
+        let port = port.parse().map_err(|_| unreadable())?;
+        Ok(Postgres { port, password: password.to_owned(), ca_pem: self.ca_pem()? })
     }
 
     fn initdb(&self) -> io::Result<()> {
@@ -128,6 +150,26 @@ impl Run {
             .stderr(log)
             .status()?;
         if status.success() { Ok(()) } else { Err(self.failure("initdb.log")) }
+    }
+
+    /// What the server offers TLS with. PostgreSQL wants the key readable to nobody else.
+    fn certify(&self) -> io::Result<()> {
+        let authority = Authority::new("Tests of PostgreSQL");
+        let certified = authority.certify(&["localhost", "127.0.0.1"]);
+        let files = [
+            ("ca.pem", authority.pem()),
+            ("certificate.pem", &certified.certificate),
+            ("key.pem", &certified.key),
+        ];
+        for (name, text) in files {
+            let path = self.dir.join(name);
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            if is_root() {
+                chown(&path, Some(id_of(&["-u", "postgres"])?), None)?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts the server and waits until it answers. The port is only known to be free at the
@@ -186,13 +228,6 @@ impl Run {
         let text = fs::read_to_string(self.dir.join(log)).unwrap_or_default();
         io::Error::other(format!("PostgreSQL did not start:\n{text}"))
     }
-}
-
-fn parse_ready(ready: &str) -> io::Result<Postgres> {
-    let parsed = ready.split_once(' ').and_then(|(port, password)| {
-        Some(Postgres { port: port.parse().ok()?, password: password.to_owned() })
-    });
-    parsed.ok_or_else(|| io::Error::other("another test's cluster left an unreadable `ready` file"))
 }
 
 /// PostgreSQL refuses to run as root. A session of its own keeps the runner's signals away.

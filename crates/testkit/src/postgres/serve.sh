@@ -11,5 +11,7 @@ cd "$dir" || exit 1
     cd / && rm -rf "$dir"
 ) >/dev/null 2>&1 &
 exec "$bin/postgres" -D "$dir/data" -c listen_addresses=127.0.0.1 -c "port=$port" \
-    -c unix_socket_directories= -c fsync=on -c max_connections=200 -c shared_buffers=32MB \
+    -c unix_socket_directories= -c fsync=on \
+    -c ssl=on -c "ssl_cert_file=$dir/certificate.pem" -c "ssl_key_file=$dir/key.pem" \
+    -c max_connections=200 -c shared_buffers=32MB \
     >"$dir/server.log" 2>&1
