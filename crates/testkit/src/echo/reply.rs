@@ -19,13 +19,20 @@ pub struct Reply {
     drip: Option<(usize, Duration)>,
     /// Closes the connection after so many bytes of the body.
     cut: Option<usize>,
+    /// Closes the connection without a word.
+    silent: bool,
 }
 
 impl Reply {
     /// An answer with that status and an empty body.
     pub fn status(status: u16) -> Self {
         let (headers, body) = (Vec::new(), Vec::new());
-        Self { status, headers, body, delay: Duration::ZERO, drip: None, cut: None }
+        Self { status, headers, body, delay: Duration::ZERO, drip: None, cut: None, silent: false }
+    }
+
+    /// None: the connection is closed in place of an answer.
+    pub fn hang_up() -> Self {
+        Self { silent: true, ..Self::status(0) }
     }
 
     /// 200 with JSON.
@@ -94,8 +101,11 @@ impl Reply {
     }
 
     /// Sends it; whether the connection goes on.
-    pub(super) fn send(&self, stream: &mut impl Write) -> io::Result<bool> {
+    pub(crate) fn send(&self, stream: &mut impl Write) -> io::Result<bool> {
         thread::sleep(self.delay);
+        if self.silent {
+            return Ok(false);
+        }
         let mut head = format!("HTTP/1.1 {} Answer\r\n", self.status);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");

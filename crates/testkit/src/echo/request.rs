@@ -29,6 +29,22 @@ impl Received {
         self.target.split('?').next().unwrap_or_default()
     }
 
+    /// The query without its question mark; empty where there is none.
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The host that was asked, without a port.
+    pub fn host(&self) -> &str {
+        let host = self.header("host").unwrap_or_default();
+        host.split(':').next().unwrap_or_default()
+    }
+
+    /// The body as JSON; `null` where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
     /// The body as text; what is not UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -42,7 +58,7 @@ impl Received {
 }
 
 /// The next request of a connection; none where the client has closed it.
-pub(super) fn read(
+pub(crate) fn read(
     reader: &mut impl BufRead,
     writer: &mut impl Write,
 ) -> io::Result<Option<Received>> {
