@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         for recipient in &message.recipients {
             let rcpt = format!("RCPT TO:<{}>\r\n", recipient.address);
             let Reply { code, .. } = self.ask(Stage::Recipients, rcpt.as_bytes()).await?;
-            if !code.is_positive() {
+            if !code.is_success() {
                 return Err(MailError::Recipient { field: recipient.field.clone(), code });
             }
         }
@@ -252,7 +252,7 @@ fn expect(reply: &Reply, basic: u16, stage: Stage) -> Result<(), MailError> {
 
 fn taken(reply: &Reply, stage: Stage) -> Result<(), MailError> {
     let code = reply.code;
-    if code.basic() / 100 == 2 { Ok(()) } else { Err(MailError::Refused { stage, code }) }
+    if code.is_success() { Ok(()) } else { Err(MailError::Refused { stage, code }) }
 }
 
 /// MAIL with its parameters: SIZE (RFC 1870), SMTPUTF8 (RFC 6531) and 8BITMIME (RFC 6152), which

@@ -20,14 +20,9 @@ impl ReplyCode {
         self.basic
     }
 
-    /// Whether the command was taken.
-    pub(crate) fn is_positive(self) -> bool {
-        (200..400).contains(&self.basic)
-    }
-
-    /// Whether the same again would be refused again.
-    pub(crate) fn is_permanent(self) -> bool {
-        self.basic >= 500
+    /// Whether the command was taken and done.
+    pub(super) fn is_success(self) -> bool {
+        self.basic / 100 == 2
     }
 }
 
