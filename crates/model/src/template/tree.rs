@@ -52,7 +52,8 @@ impl TemplatedValue {
     }
 
     /// Like [`TemplatedValue::render`], except that a member of an object or an item of an array that
-    /// is nothing but a path which is not there is left out.
+    /// is nothing but one hole is left out where that reads what is not there or comes to nothing:
+    /// `{{ inputs.x }}`, `{{ {"name": inputs.x} }}`, `{{ 1 if inputs.x }}`.
     ///
     /// # Errors
     /// As there.
@@ -160,19 +161,18 @@ impl Node {
         }
     }
 
-    /// `None` where this node is a lone path that is not there, and may be absent.
+    /// `None` where this node is a lone hole that comes to nothing, and may be absent.
     fn unless_absent(
         &self,
         rendered: Result<Value, TemplateError>,
         absent: Absent,
     ) -> Result<Option<Value>, TemplateError> {
-        let is_lone = matches!(self, Self::Template(template) if template.lone_path().is_some());
+        let is_lone = matches!(self, Self::Template(template) if template.is_lone_hole());
         match rendered {
-            Err(TemplateError { reason: TemplateReason::Undefined(_), .. })
-                if is_lone && absent == Absent::LeftOut =>
-            {
-                Ok(None)
-            }
+            Err(TemplateError {
+                reason: TemplateReason::Undefined(_) | TemplateReason::NoValue,
+                ..
+            }) if is_lone && absent == Absent::LeftOut => Ok(None),
             rendered => rendered.map(Some),
         }
     }
@@ -192,5 +192,34 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_not_given_is_left_out() {
+        let inputs = Arc::new(json!({"a": 1, "none": null, "off": false}));
+        let context = Context::of_action(inputs, Arc::new(json!({})));
+        let check = |written: Value, expected: Option<Value>| {
+            let tree = TemplatedValue::compile_in(Dialect::Manifest, &written, "").expect("a tree");
+            assert_eq!(tree.render_given(&context).ok(), expected, "{written}");
+        };
+        check(json!({"x": "{{ inputs.a }}"}), Some(json!({"x": 1})));
+        check(json!({"x": "{{ inputs.b }}"}), Some(json!({})));
+        check(json!(["{{ inputs.b }}", "{{ inputs.a }}"]), Some(json!([1])));
+        check(json!({"x": {"y": "{{ inputs.b }}"}}), Some(json!({"x": {}})));
+        check(json!({"x": "{{ {'y': inputs.a} }}"}), Some(json!({"x": {"y": 1}})));
+        check(json!({"x": "{{ {'y': inputs.b} }}"}), Some(json!({})));
+        check(json!({"x": "{{ inputs.b ~ '!' }}"}), Some(json!({})));
+        check(json!({"x": "{{ 7 if inputs.off }}"}), Some(json!({})));
+        check(json!({"x": "{{ inputs.none }}"}), Some(json!({"x": null})));
+        check(json!({"x": "{{ inputs.b | default(2) }}"}), Some(json!({"x": 2})));
+        check(json!({"x": "to {{ inputs.b }}"}), None);
+        check(json!({"x": "{{ inputs.a + 'text' }}"}), None);
     }
 }
