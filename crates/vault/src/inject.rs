@@ -4,6 +4,8 @@
 mod api_key;
 mod basic;
 mod custom;
+#[cfg_attr(not(test), expect(dead_code, reason = "no app signs yet"))]
+mod sigv4;
 
 use crate::broker::Outgoing;
 use keyward_model::credential::{Credential, CredentialType};
