@@ -8,6 +8,7 @@
 //! An undefined value is an error, unless `| default(...)` follows; members of what is undefined
 //! are undefined too. Work and size are bounded: see `engine`.
 
+mod encode;
 mod engine;
 mod expression;
 mod lexer;

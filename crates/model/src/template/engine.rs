@@ -1,6 +1,7 @@
 //! MiniJinja as Keyward uses it: no filter or function here can make more than its inputs are
 //! worth, so an expression's work is bounded by its text and the data that it names.
 
+use super::encode::{base64, base64url, encoded_word};
 use super::value::{Budget, MAX_BYTES, from_json, text, to_json};
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters, tests};
@@ -30,6 +31,8 @@ offered! {
     FILTERS by add_filters with add_filter:
     "abs" filters::abs,
     "attr" filters::attr,
+    "base64" base64,
+    "base64url" base64url,
     "bool" filters::bool,
     "capitalize" filters::capitalize,
     "chain" filters::chain,
@@ -38,6 +41,7 @@ offered! {
     "default" filters::default,
     "dictsort" filters::dictsort,
     "e" filters::escape,
+    "encoded_word" encoded_word,
     "escape" filters::escape,
     "first" filters::first,
     "float" filters::float,
@@ -112,9 +116,9 @@ offered! {
 
 /// Filters that `map` may apply to each item: those that take nothing else and make no more.
 const MAPPABLE: &[&str] = &[
-    "abs", "bool", "capitalize", "count", "e", "escape", "first", "float", "int", "last", "length",
-    "lower", "max", "min", "round", "string", "sum", "title", "tojson", "trim", "upper",
-    "urlencode",
+    "abs", "bool", "capitalize", "count", "e", "encoded_word", "escape", "first", "float", "int",
+    "last", "length", "lower", "max", "min", "round", "string", "sum", "title", "tojson", "trim",
+    "upper", "urlencode",
 ];
 
 const MAX_RANGE: usize = 10_000;
@@ -137,7 +141,7 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// A refusal without any value in it.
-fn refuse(detail: &'static str) -> Error {
+pub(super) fn refuse(detail: &'static str) -> Error {
     Error::new(ErrorKind::InvalidOperation, detail)
 }
 
@@ -159,7 +163,7 @@ fn append(out: &mut String, value: &Value) -> Result<(), Error> {
     if out.len() > MAX_BYTES { Err(too_large()) } else { Ok(()) }
 }
 
-fn string(value: &Value) -> Result<String, Error> {
+pub(super) fn string(value: &Value) -> Result<String, Error> {
     let mut out = String::new();
     append(&mut out, value)?;
     Ok(out)
