@@ -1,6 +1,6 @@
-//! Test equipment shared by every crate's tests: a private PostgreSQL, canary values with the
-//! sweep that looks for them, an echo server, an OpenID provider and a mail server. A dev-dependency only; it
-//! knows no product code.
+//! Test equipment shared by every crate's tests: real servers on loopback (databases, OpenBao, AWS, mail,
+//! an OpenID provider), stand-ins for vendors and for any HTTP service, and canary values with the sweep
+//! that looks for them. A dev-dependency only; it knows no product code but the pure rules of `model`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod hosts;
 mod listener;
 pub mod mariadb;
+pub mod nango;
 pub mod oidc;
 pub mod openbao;
 pub mod postgres;
