@@ -39,6 +39,8 @@ const NEEDS: &[Need] = &[
         prepare: nothing,
     },
     Need { program: "setpriv", package: Some("util-linux"), is_there, prepare: nothing },
+    // Lays names of their own over `/etc/hosts` for servers under test.
+    Need { program: "mount", package: Some("mount"), is_there, prepare: nothing },
     Need {
         program: "/usr/lib/postgresql/15/bin/postgres",
         package: Some("postgresql-15"),
