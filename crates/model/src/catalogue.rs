@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod host;
 pub mod manifest;
+pub mod openapi;
 mod output;
 mod text;
 

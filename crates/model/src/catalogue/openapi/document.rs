@@ -3,7 +3,7 @@
 use super::id;
 use crate::json::Fault;
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// How many references may lead to one another.
@@ -153,6 +153,9 @@ impl<'d> Document<'d> {
                 let Some(method) = METHODS.into_iter().find(|method| *method == name) else {
                     continue;
                 };
+                if !operation.value.is_object() {
+                    continue;
+                }
                 let own_id = operation.text("operationId").filter(|own| !own.trim().is_empty());
                 let written = own_id.map_or_else(|| format!("{method} {path}"), str::to_owned);
                 let id = id::unique(&id::of(&written, method), &mut ids);
@@ -167,11 +170,6 @@ impl<'d> Document<'d> {
         }
         if found.is_empty() || found.len() > MAX_OPERATIONS { Err(faults) } else { Ok(found) }
     }
-}
-
-/// The members of an object, or none.
-pub(super) fn object(value: &Value) -> Option<&Map<String, Value>> {
-    value.as_object()
 }
 
 /// One line of at most so many characters; what is cut off is marked.

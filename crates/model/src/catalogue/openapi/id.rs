@@ -81,7 +81,8 @@ mod tests {
     fn ids_are_unique() {
         let mut taken = BTreeSet::new();
         let long = "x".repeat(64);
-        let ids: Vec<_> = ["a", "a", "a_2", "a", &long, &long].iter().map(|id| unique(id, &mut taken)).collect();
+        let ids: Vec<_> =
+            ["a", "a", "a_2", "a", &long, &long].iter().map(|id| unique(id, &mut taken)).collect();
         let ending = format!("{}_2", "x".repeat(62));
         assert_eq!(ids, ["a", "a_2", "a_2_2", "a_3", &long, &ending]);
     }

@@ -23,30 +23,42 @@ pub(super) fn of(
     asked: Option<&str>,
 ) -> Result<Server, Fault> {
     let asked = asked.map(asked_for).transpose()?;
-    let described = [Some(found.operation.clone()), Some(found.item.clone()), Some(document.root())]
-        .into_iter()
-        .flatten()
-        .filter_map(|node| node.get("servers"))
-        .find_map(|servers| servers.items().into_iter().next());
+    let described =
+        [Some(found.operation.clone()), Some(found.item.clone()), Some(document.root())]
+            .into_iter()
+            .flatten()
+            .filter_map(|node| node.get("servers"))
+            .find_map(|servers| preferred(&servers.items()));
     let Some(described) = described else {
         return asked.map(|url| server(&url)).unwrap_or_else(|| Err(needed("/servers")));
     };
-    let text = filled(&described)?;
-    match (asked, Url::parse(&text)) {
+    let text = filled(&described);
+    let Some(asked) = asked else { return described_only(&described, &text?) };
+    match text.ok().filter(|text| Url::parse(text).is_err()) {
         // A base that is only an origin leaves the description's own base path standing.
-        (Some(asked), Err(_)) if asked.path() == "/" => {
-            let joined = asked.join(&text);
+        Some(path) if asked.path() == "/" => {
+            let joined = asked.join(&path);
             server(&joined.map_err(|_| described.fault("invalid_url", "is no URL"))?)
         }
-        (Some(asked), _) => server(&asked),
-        (None, Ok(url)) if url.scheme() == "http" => {
-            let detail = "is reached in plain text; name its https URL as the server's, or this one \
-                          to have it all the same";
-            Err(described.fault("plain_http", detail))
-        }
-        (None, Ok(url)) => fit(&url).map_err(|detail| described.fault("invalid_url", detail)),
-        (None, Err(_)) => Err(needed(&described.pointer)),
+        _ => server(&asked),
     }
+}
+
+fn described_only(described: &Node<'_>, text: &str) -> Result<Server, Fault> {
+    let Ok(url) = Url::parse(text) else { return Err(needed(&described.pointer)) };
+    if url.scheme() == "http" {
+        let detail = "is reached in plain text; name its https URL as the server's, or this one to \
+                      have it all the same";
+        return Err(described.fault("plain_http", detail));
+    }
+    fit(&url).map_err(|detail| described.fault("invalid_url", detail))
+}
+
+/// The first that is reached by https, or else the first.
+fn preferred<'d>(servers: &[Node<'d>]) -> Option<Node<'d>> {
+    let https =
+        |server: &&Node<'_>| server.text("url").is_some_and(|url| url.starts_with("https:"));
+    servers.iter().find(https).or(servers.first()).cloned()
 }
 
 fn needed(pointer: &str) -> Fault {

@@ -1,0 +1,117 @@
+//! Values that fit a schema, for an action's example.
+
+use crate::json_schema::Schema;
+use serde_json::{Map, Value, json};
+
+/// How many schemas deep an example is made.
+const MAX_DEPTH: usize = 12;
+
+/// The schema and a value that fits it. Where none is found, such as for a pattern, the schema keeps
+/// nothing but its type and words: the service checks its own rules anyway.
+pub(super) fn fitting(schema: Value) -> (Value, Value) {
+    if let Some(sample) = sample(&schema, 0) {
+        return (schema, sample);
+    }
+    let kept = ["type", "title", "description"]
+        .into_iter()
+        .filter_map(|name| schema.get(name).map(|value| (name.to_owned(), value.clone())));
+    let loose = Value::Object(kept.collect());
+    let sample = sample(&loose, 0).unwrap_or_default();
+    (loose, sample)
+}
+
+/// A value that the schema takes: the author's own, or one made up.
+fn sample(schema: &Value, depth: usize) -> Option<Value> {
+    let compiled = Schema::parse(schema).ok()?;
+    let own = [schema.pointer("/examples/0"), schema.get("default"), schema.pointer("/enum/0")];
+    let mut own =
+        own.into_iter().flatten().chain(schema.get("const")).filter(|value| !value.is_null());
+    let made = || made(schema, depth);
+    let fits = |value: &Value| compiled.validate(value, "").is_empty();
+    own.find(|value| fits(value)).cloned().or_else(|| made().filter(fits))
+}
+
+fn made(schema: &Value, depth: usize) -> Option<Value> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
+    let kind = super::schema::kind(schema);
+    let forms = ["anyOf", "allOf"].into_iter().filter_map(|name| schema.get(name)?.as_array());
+    let forms: Vec<_> = forms.flatten().collect();
+    Some(match kind {
+        Some("string") => text(schema).into(),
+        Some("integer" | "number") => number(schema)?,
+        Some("boolean") => Value::Bool(true),
+        Some("null") => Value::Null,
+        Some("array") => array(schema, depth)?,
+        _ if kind == Some("object") || schema.get("properties").is_some() => {
+            object(schema, &forms, depth)?
+        }
+        _ if schema.get("allOf").is_some() => object(schema, &forms, depth)?,
+        _ => match forms.iter().find_map(|form| sample(form, depth + 1)) {
+            Some(value) => value,
+            None => "text".into(),
+        },
+    })
+}
+
+fn text(schema: &Value) -> String {
+    let text = match schema.get("format").and_then(Value::as_str) {
+        Some("email") => "ada@example.com",
+        Some("uri" | "url") => "https://example.com/",
+        Some("date-time") => "2026-01-31T12:00:00Z",
+        Some("date") => "2026-01-31",
+        Some("uuid") => "3f1e7a52-0f0c-4cf3-9a5f-6a1d2f0b7c11",
+        _ => "text",
+    };
+    let count = |name: &str| schema.get(name).and_then(Value::as_u64);
+    let least = count("minLength").unwrap_or(0).min(1000) as usize;
+    let most = count("maxLength").map_or(usize::MAX, |most| most.min(1000) as usize);
+    let repeated = text.chars().chain(std::iter::repeat('x'));
+    repeated.take(text.len().max(least).min(most)).collect()
+}
+
+fn number(schema: &Value) -> Option<Value> {
+    let limit = |name: &str| schema.get(name).and_then(Value::as_f64);
+    let step = limit("multipleOf").unwrap_or(1.0);
+    let above = limit("exclusiveMinimum").map(|least| least + step);
+    let below = limit("exclusiveMaximum").map(|most| most - step);
+    let number = above.or(limit("minimum")).unwrap_or(1.0);
+    let number = below.or(limit("maximum")).map_or(number, |most| number.min(most));
+    let number = (number / step).ceil() * step;
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+    let whole = (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64);
+    whole.map(Value::from).or_else(|| serde_json::Number::from_f64(number).map(Value::Number))
+}
+
+fn array(schema: &Value, depth: usize) -> Option<Value> {
+    let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).min(20) as usize;
+    let any = json!({});
+    let first = schema.get("prefixItems").and_then(Value::as_array).cloned().unwrap_or_default();
+    let rest = schema.get("items").unwrap_or(&any);
+    let items = first.iter().chain(std::iter::repeat(rest)).take(least.max(first.len()));
+    items.map(|item| sample(item, depth + 1)).collect::<Option<Vec<_>>>().map(Value::Array)
+}
+
+/// The members that must be there, of the schema itself and of its other forms.
+fn object(schema: &Value, forms: &[&Value], depth: usize) -> Option<Value> {
+    let mut members = Map::new();
+    let all = schema.get("allOf").is_some();
+    let forms = if all { forms } else { forms.get(..1).unwrap_or(&[]) };
+    for form in forms {
+        match sample(form, depth + 1)? {
+            Value::Object(found) => members.extend(found),
+            other if schema.get("properties").is_none() => return Some(other),
+            _ => {}
+        }
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    for name in required.into_iter().flatten().filter_map(Value::as_str) {
+        let any = json!({});
+        let property = schema.get("properties").and_then(|all| all.get(name)).unwrap_or(&any);
+        if !members.contains_key(name) {
+            members.insert(name.to_owned(), sample(property, depth + 1)?);
+        }
+    }
+    Some(Value::Object(members))
+}
