@@ -156,3 +156,37 @@ fn requests_of_swagger_2() {
     begins(faults("POST /v2/files", FORM, "other=1"), "body");
     begins(faults("POST /notes", JSON, "{}"), "api.example.com/notes is not described");
 }
+
+#[test]
+fn requests_of_vendors_own_descriptions() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../connectors/tests/openapi");
+    let faults = |vendor: &str, host: &str, line: &str, body: &str| {
+        let text = std::fs::read_to_string(format!("{folder}/{vendor}.json"));
+        let api = serde_json::from_str(&text.expect("a description")).expect("JSON");
+        let headers = [("Host", host), ("Authorization", "Bearer x"), JSON];
+        check(&api, &request(line, &headers, body))
+    };
+    let github = |line: &str, body: &str| faults("github", "api.github.com", line, body);
+    let issues = "/repos/octo/hello/issues";
+    assert_eq!(github(&format!("GET {issues}?state=open&per_page=10"), ""), [""; 0]);
+    let post = format!("POST {issues}");
+    assert_eq!(github(&post, r#"{"title": "a", "labels": ["b", {"name": "c"}]}"#), [""; 0]);
+    assert_eq!(github(&format!("POST {issues}/7/comments"), r#"{"body": "a"}"#), [""; 0]);
+    assert_eq!(github(&format!("GET {issues}?state=some"), "").len(), 1);
+    assert_eq!(github(&post, r#"{"labels": ["b"]}"#).len(), 1);
+    assert_eq!(github(&post, r#"{"title": "a", "labels": "b"}"#).len(), 1);
+    assert_eq!(github(&format!("POST {issues}/x/comments"), r#"{"body": "a"}"#).len(), 1);
+
+    let slack = |line: &str, body: &str| faults("slack", "slack.com", line, body);
+    let post = "POST /api/chat.postMessage";
+    assert_eq!(slack(post, r#"{"channel": "C1", "text": "a"}"#), [""; 0]);
+    assert_eq!(slack("GET /api/conversations.list?limit=2", ""), [""; 0]);
+    assert_eq!(slack(post, r#"{"text": "a"}"#).len(), 1);
+
+    let mail = r#"{"personalizations": [{"to": [{"email": "a@example.com"}]}],
+        "from": {"email": "b@example.com"}, "subject": "c",
+        "content": [{"type": "text/plain", "value": "d"}]}"#;
+    let sendgrid = |body: &str| faults("sendgrid", "api.sendgrid.com", "POST /v3/mail/send", body);
+    assert_eq!(sendgrid(mail), [""; 0]);
+    assert_eq!(sendgrid(&mail.replace("\"to\"", "\"too\"")).len(), 1);
+}
