@@ -1,3 +1,5 @@
+//! Values held against schemas, and what is no schema.
+
 use super::*;
 use serde_json::json;
 
