@@ -182,7 +182,7 @@ fn result(run: RunId, ended: &Ended) -> Response {
         }
         (_, RunStatus::Succeeded) => {
             let text = ended.output.as_deref().unwrap_or("null");
-            let shown = crate::runs::show_seals(text, &ended.seals);
+            let shown = crate::runs::show_seals_in_json(text, &ended.seals);
             described(&shown).unwrap_or_else(|| json_text(StatusCode::OK, shown))
         }
         (_, status) => Problem::new("run_failed", format!("the run is {}", status.as_str()))

@@ -16,7 +16,7 @@ use crate::router::Api;
 use keyward_model::id::RunId;
 use keyward_model::run::{Run, Step};
 
-pub(crate) use view::show_seals;
+pub(crate) use view::show_seals_in_json;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![

@@ -243,6 +243,7 @@ fn credential(
             secret: vec!["value".into()],
             template: None,
             test: None,
+            ..Details::default()
         },
         version: 1,
         status,

@@ -100,6 +100,7 @@ fn new_run(floor: &Floor) -> NewRun {
         origin: Origin::Hook,
         starter: Actor::system(),
         member: Some(member),
+        seals: "{}".into(),
         trigger: Masked::from_static(
             r#"{"padding":"as long as a small event is, which is about three hundred bytes of JSON with its headers and query and method and path and body"}"#,
         ),

@@ -108,6 +108,10 @@ fn database_addresses(config: &Config) -> Vec<SocketAddr> {
 pub(crate) async fn unlock(config: &Config, store: Store, egress: Client) -> anyhow::Result<Vault> {
     let (directory, key) = (database_directory(config), &config.root_key_file);
     let vault = Vault::unlock(store.clone(), egress, system_clock(), key, &directory).await;
+    if let Ok(vault) = &vault {
+        let apps = keyward_connectors::built_in();
+        vault.install_apps(apps.map_err(|(id, _)| anyhow::anyhow!("the manifest of {id}"))?);
+    }
     if vault.is_err() {
         // An orderly end, so that a refused start leaves the directory as it was.
         store.close().await;

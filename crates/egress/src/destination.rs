@@ -141,7 +141,8 @@ impl Destination {
     }
 
     /// `host`, or `host:port` where the port is not the scheme's own.
-    pub(crate) fn authority(&self) -> String {
+    #[must_use]
+    pub fn authority(&self) -> String {
         if self.scheme.default_port() == Some(self.port) {
             return self.host_text.clone();
         }

@@ -7,9 +7,13 @@ use keyward_model::actor::Actor;
 use keyward_model::audit::Event as AuditEvent;
 use keyward_model::id::{MemberId, RunId};
 use keyward_model::mask::{Masked, Masker};
+use keyward_model::policy::StepContext;
 use keyward_model::run::{NewRun, NewStep, Origin};
 use keyward_model::saved_workflow::Workflow;
+use keyward_model::sealing::Sealing;
+use keyward_model::template::Root;
 use keyward_store::{Audited, Owned, RunTx, Tx};
+use keyward_vault::{Standing, Unsaved};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -51,6 +55,14 @@ pub struct Accepted {
     pub ended: JoinHandle<Ended>,
 }
 
+/// A trigger without the secrets that came with it.
+struct Received {
+    trigger: Masked,
+    /// JSON object: sealed value to origin.
+    seals: String,
+    unsaved: Option<Unsaved>,
+}
+
 impl Engine {
     /// Accepts an event: once this returns, the run is never lost.
     pub async fn accept(&self, event: Event) -> Result<Accepted, EngineError> {
@@ -59,7 +71,8 @@ impl Engine {
             Some(RetryOf { id, run, records }) => (id, Some(run), records),
             None => (self.vault().fresh(), None, Vec::new()),
         };
-        let trigger = Masker::new().json(&event.trigger);
+        let at = context(event.workflow.workspace, event.workflow.id, id, &event.starter);
+        let received = self.receive(&at, event.trigger, &compiled.plan.trigger).await?;
         let new = NewRun {
             workspace: event.workflow.workspace,
             id,
@@ -72,11 +85,13 @@ impl Engine {
             retry_of,
             node: self.node(),
             created_at: self.vault().now(),
-            trigger,
+            trigger: received.trigger,
+            seals: received.seals,
         };
         let plain: Arc<str> = new.trigger.as_str().into();
         let stored = self.to_store(&new).await?;
-        let owned = self.write(NewRun { trigger: stored, ..new.clone() }, &carried, event.audit);
+        let new_row = NewRun { trigger: stored, ..new.clone() };
+        let owned = self.write(new_row, &carried, received.unsaved, event.audit);
         let drive = Drive {
             owned: owned.await?,
             workflow: new.workflow,
@@ -89,6 +104,25 @@ impl Engine {
         let engine = self.clone();
         let ended = tokio::spawn(async move { engine.drive(drive, carried).await });
         Ok(Accepted { run: new.id, ended })
+    }
+
+    /// Takes out of a trigger what feeds external credentials, before anything of it is written.
+    async fn receive(
+        &self,
+        at: &StepContext,
+        mut trigger: serde_json::Value,
+        sealing: &Sealing,
+    ) -> Result<Received, EngineError> {
+        if sealing.rules.is_empty() {
+            let trigger = Masker::new().json(&trigger);
+            return Ok(Received { trigger, seals: "{}".into(), unsaved: None });
+        }
+        let vault = self.vault().run(at, Standing::default()).await?;
+        vault.receive(at, &Root::Trigger, &mut trigger, sealing)?;
+        let trigger = vault.masker().json(&trigger);
+        let seals = serde_json::to_string(&vault.received_in(trigger.as_str()));
+        let unsaved = vault.take_unsaved(at)?;
+        Ok(Received { trigger, seals: seals.unwrap_or_else(|_| "{}".into()), unsaved })
     }
 
     /// The trigger as it is written: sealed where nothing readable may stay.
@@ -105,12 +139,17 @@ impl Engine {
         &self,
         new: NewRun,
         carried: &[NewStep],
+        unsaved: Option<Unsaved>,
         audit: Option<AuditEvent>,
     ) -> Result<Owned, EngineError> {
         let (store, carried, run) = (self.vault().store(), carried.to_vec(), new.id);
         let insert = move |tx: &mut RunTx<'_>| {
             let owned = tx.insert_run(&new)?;
             carried.iter().try_for_each(|step| tx.put_step(&owned, step))?;
+            if let Some(unsaved) = &unsaved {
+                tx.set_run_key(&owned, &unsaved.wrapped_key)?;
+                unsaved.secrets.iter().try_for_each(|secret| tx.put_run_secret(&owned, secret))?;
+            }
             Ok(owned)
         };
         let Some(audit) = audit else { return Ok(store.record(insert).await?) };

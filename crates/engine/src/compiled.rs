@@ -5,7 +5,9 @@ use keyward_model::id::{MemberId, WorkflowId};
 use keyward_model::json;
 use keyward_model::run::StepRules;
 use keyward_model::saved_workflow::{Workflow, WorkflowVersion};
+use keyward_model::sealing::{Sealing, SealingPlan};
 use keyward_model::workflow::{Definition, Step, StepKind};
+use keyward_sandbox::Shape;
 use keyward_vault::Vault;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,10 +20,23 @@ pub(crate) struct Script {
     pub(crate) javascript: Arc<str>,
     /// The keys that stand as literals in the source.
     pub(crate) keys: Vec<String>,
+    /// What its output is made of; unknown in versions saved before this was found out.
+    #[serde(default)]
+    pub(crate) returns: Shape,
 }
 
-/// The scripts of a version by step id, as they are stored.
+/// The scripts of a version by step id.
 pub(crate) type Scripts = BTreeMap<String, Script>;
+
+/// What saving works out of a version, as it is stored beside the definition.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// What is sealed of each run. No step has an id of that form.
+    #[serde(rename = "$sealing", default, skip_serializing_if = "SealingPlan::is_empty")]
+    pub(crate) plan: SealingPlan,
+    #[serde(flatten)]
+    pub(crate) scripts: Scripts,
+}
 
 /// One version, ready to run.
 pub struct CompiledWorkflow {
@@ -31,6 +46,8 @@ pub struct CompiledWorkflow {
     pub version: i64,
     /// Who saved it.
     pub author: MemberId,
+    /// What is sealed of each run, as it was worked out when the version was saved.
+    pub plan: SealingPlan,
     scripts: Scripts,
     rules: Vec<StepRules>,
 }
@@ -39,13 +56,19 @@ impl CompiledWorkflow {
     pub(crate) fn new(row: &WorkflowVersion) -> Option<Self> {
         let document = json::parse(row.definition.as_bytes()).ok()?;
         let definition = Definition::parse(&document).ok()?;
-        let scripts = serde_json::from_str(&row.compiled).ok()?;
+        let Stored { plan, scripts } = serde_json::from_str(&row.compiled).ok()?;
         let rules = definition.steps.iter().map(Step::rules).collect();
-        Some(Self { definition, version: row.version, author: row.author, scripts, rules })
+        let (version, author) = (row.version, row.author);
+        Some(Self { definition, version, author, plan, scripts, rules })
     }
 
     pub(crate) fn rules(&self) -> &[StepRules] {
         &self.rules
+    }
+
+    /// What is sealed of a step's output.
+    pub(crate) fn sealing(&self, step: &Step) -> Sealing {
+        self.plan.outputs.get(step.id.as_str()).cloned().unwrap_or_default()
     }
 
     pub(crate) fn script(&self, step: &Step) -> Option<&Script> {
@@ -63,6 +86,7 @@ impl CompiledWorkflow {
     pub(crate) fn names_keys(&self) -> bool {
         self.scripts.values().any(|script| !script.keys.is_empty())
             || !self.definition.declared_keys().is_empty()
+            || !self.plan.is_empty()
     }
 
     /// Whether a step reads templates, and so needs its context parsed.

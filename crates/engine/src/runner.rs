@@ -6,7 +6,7 @@ use crate::compiled::CompiledWorkflow;
 use crate::held_up::will_pass;
 use crate::live::Live;
 use crate::steps::code::Globals;
-use crate::steps::{Failed, LogLine, StepInput, StepResult, code, http};
+use crate::steps::{Failed, LogLine, StepInput, StepResult, app, code, http};
 use crate::{Engine, EngineError};
 use keyward_model::actor::Actor;
 use keyward_model::clock::Timestamp;
@@ -121,7 +121,8 @@ impl Engine {
             false => Standing::default(),
         };
         let vault = self.vault().run(&drive.context(""), standing).await?;
-        self.restore_secrets(drive, &vault, records.is_empty()).await?;
+        let has_none = records.is_empty() && drive.compiled.plan.trigger.rules.is_empty();
+        self.restore_secrets(drive, &vault, has_none).await?;
         let mut state = State { records, context: None, live, vault };
         loop {
             match run::next(drive.compiled.rules(), &state.progress()) {
@@ -276,6 +277,8 @@ impl Engine {
             log_left,
             run_vault: state.vault.clone(),
             vault: vault.clone(),
+            context: drive.context(step.id.as_str()),
+            sealing: drive.compiled.sealing(step),
             live: (!drive.no_store).then(|| state.live.clone()),
             clock: self.vault().clock().clone(),
         };
@@ -289,6 +292,9 @@ impl Engine {
                     None => input.fail(&lost("the step's script is not there")),
                 },
                 (StepKind::Http(step), Some(context)) => http::execute(&input, step, context).await,
+                (StepKind::App(step), Some(context)) => {
+                    app::execute(&input, self.vault(), step, context).await
+                }
                 _ => input.fail(&lost("this server does not run this kind of step")),
             }
         };

@@ -1,12 +1,17 @@
 //! Step kinds: each file executes one kind and gives what came out, masked.
 
+pub(crate) mod app;
 pub(crate) mod code;
 pub(crate) mod http;
 
 use crate::live::Live;
 use keyward_model::error::StepErrorCode;
 use keyward_model::mask::Masked;
+use keyward_model::policy::StepContext;
+use keyward_model::sealing::Sealing;
+use keyward_model::template::Root;
 use keyward_vault::{RunVault, StepFailure, StepVault};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +32,10 @@ pub(crate) struct StepInput {
     pub(crate) run_vault: RunVault,
     /// The vault's side of the step.
     pub(crate) vault: StepVault,
+    /// The step as the vault knows it.
+    pub(crate) context: StepContext,
+    /// What is sealed of its output.
+    pub(crate) sealing: Sealing,
     /// Where log lines go as they happen; none for no-store runs.
     pub(crate) live: Option<Arc<Live>>,
     /// The clock.
@@ -85,11 +94,21 @@ impl StepInput {
 
     /// Writes `[sealed:KEY]` where a sealed value stands: for people, who cannot use it.
     pub(crate) fn named(&self, text: &str) -> String {
-        let seals = self.vault.seals_in(text);
+        let seals = seals_in(self, text);
         let name = |text: String, (seal, key): (&String, &String)| {
             text.replace(seal.as_str(), &format!("[sealed:{key}]"))
         };
         seals.iter().fold(text.to_owned(), name)
+    }
+
+    /// Takes out of an output what is secret in it; the masker knows it from then on.
+    pub(crate) fn receive(&self, output: &mut Value) -> Result<(), StepFailure> {
+        let root = Root::Step(self.step.clone());
+        let received = self.run_vault.receive(&self.context, &root, output, &self.sealing);
+        received.map_err(|error| {
+            tracing::error!(run = %self.context.run, %error, "output not sealed");
+            StepFailure::new(StepErrorCode::Internal, "the step's output could not be sealed")
+        })
     }
 
     /// An attempt that failed before it gave anything else off.
@@ -101,4 +120,12 @@ impl StepInput {
             seals: BTreeMap::new(),
         }
     }
+}
+
+/// Which sealed values stand in a text, with their keys or origins: those that the step could use, and
+/// those that it has received itself.
+pub(crate) fn seals_in(input: &StepInput, text: &str) -> BTreeMap<String, String> {
+    let mut seals = input.run_vault.received_in(text);
+    seals.extend(input.vault.seals_in(text));
+    seals
 }

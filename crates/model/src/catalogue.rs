@@ -17,6 +17,7 @@ pub use output::OutputPath;
 pub use text::ManifestFault;
 
 use crate::json::{self, Fault};
+use crate::json_schema::Schema;
 use crate::template::{Dialect, Template, TemplatedValue};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -98,7 +99,7 @@ pub struct Action {
     /// Whether it only reads.
     pub reads: bool,
     /// The JSON Schema of its inputs.
-    pub inputs: Value,
+    pub inputs: Schema,
     /// The request; nothing for what is no HTTP.
     pub request: Option<Request>,
     /// Paths of the output below which every text is secret.
@@ -164,6 +165,24 @@ impl App {
     /// The action of that id.
     pub fn action(&self, id: &str) -> Option<&Action> {
         self.actions.iter().find(|action| action.id == id)
+    }
+}
+
+impl Action {
+    /// Holds the inputs of a step against the schema, as they are written: what stands in a template
+    /// is not known yet.
+    pub fn check_inputs(&self, written: &Value, pointer: &str) -> Vec<Fault> {
+        let is_hole = |value: &Value| value.as_str().is_some_and(|text| text.contains("{{"));
+        self.inputs.check_partial(written, pointer, &is_hole)
+    }
+}
+
+impl Field {
+    /// Whether a value may stand here. An empty one may only where the field is not needed.
+    pub fn fits(&self, value: &str) -> bool {
+        let format = self.format.is_none_or(|format| format.fits(value));
+        let chosen = self.one_of.is_empty() || self.one_of.iter().any(|one| one == value);
+        !value.contains('\0') && format && chosen
     }
 }
 

@@ -143,7 +143,7 @@ impl Status {
 
 /// The part of a credential that is plain by nature and grants nothing: what people wrote about it,
 /// its non-secret fields and how it attaches. Stored as one JSON document inside the tagged row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Details {
     /// Display name.
     pub name: String,
@@ -161,6 +161,39 @@ pub struct Details {
     pub template: Option<Value>,
     /// A request that tests the credential: method and URL.
     pub test: Option<TestRequest>,
+    /// The app that it is for, by id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// The app's scheme, by id; `template` then says how it attaches, as the app's manifest did when
+    /// the credential was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
+    /// Secret fields whose values are read from a secret store when they are used.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, Link>,
+}
+
+/// Where a linked field's value is read: the action of another credential's app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The key of the credential that reads.
+    pub credential: String,
+    /// The action, where its app has several that read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The action's inputs.
+    pub inputs: serde_json::Map<String, Value>,
+    /// Where in the output the value stands, such as `data.password` or `rows[0].token`.
+    pub output: String,
+    /// For how long a value that was read may be kept in memory, in seconds.
+    #[serde(default = "link_age")]
+    pub max_age_seconds: u32,
+}
+
+/// For so long a linked value is kept where nothing is said.
+fn link_age() -> u32 {
+    60
 }
 
 /// A request that tests a credential without an app.
@@ -235,12 +268,16 @@ impl Credential {
     /// Whether a connection test can be made: it is said how, and the value has its place in it.
     pub fn is_testable(&self) -> bool {
         let placed = self.kind != CredentialType::Custom || self.details.template.is_some();
-        self.details.test.is_some() && placed
+        self.details.app.is_some() || self.details.test.is_some() && placed
     }
 
     /// The secret field that `credential("KEY")` means: `value`, `password`, or the only one.
     pub fn main_field(&self) -> Option<&str> {
         let main = match self.kind {
+            _ if self.details.app.is_some() => match self.details.secret.as_slice() {
+                [only] => Some(only.as_str()),
+                _ => None,
+            },
             CredentialType::ApiKey => Some("value"),
             CredentialType::Basic => Some("password"),
             CredentialType::Custom => match self.details.secret.as_slice() {

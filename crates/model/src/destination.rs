@@ -10,6 +10,8 @@ pub enum Scheme {
     Https,
     /// Plain text, only where a binding or the operator names it.
     Http,
+    /// A protocol of its own, such as a database's: bound like https, by host and port.
+    Tcp,
 }
 
 impl Scheme {
@@ -18,6 +20,7 @@ impl Scheme {
         match self {
             Self::Https => "https",
             Self::Http => "http",
+            Self::Tcp => "tcp",
         }
     }
 
@@ -25,6 +28,7 @@ impl Scheme {
         match self {
             Self::Https => 443,
             Self::Http => 80,
+            Self::Tcp => 0,
         }
     }
 }
@@ -75,6 +79,9 @@ pub enum Place {
 }
 
 impl Place {
+    /// Every place.
+    pub const ALL: &[Self] = &[Self::Header, Self::Query, Self::Body, Self::Path, Self::Cookie];
+
     /// The word in definitions and errors.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -138,9 +145,9 @@ impl HostPattern {
     }
 
     fn matches(&self, destination: &Destination) -> bool {
-        self.scheme == destination.scheme
-            && self.port == destination.port
-            && self.matches_host(&destination.host)
+        let scheme = self.scheme == destination.scheme
+            || self.scheme == Scheme::Https && destination.scheme == Scheme::Tcp;
+        scheme && self.port == destination.port && self.matches_host(&destination.host)
     }
 
     fn matches_host(&self, host: &str) -> bool {
@@ -282,6 +289,17 @@ impl EgressPolicy {
         Ok(Self { hosts, methods, paths, places })
     }
 
+    /// A policy that admits nothing.
+    pub fn nowhere() -> Self {
+        let nobody = HostPattern {
+            scheme: Scheme::Https,
+            wildcard: false,
+            host: "invalid".into(),
+            port: 443,
+        };
+        Self { hosts: vec![nobody], methods: vec![String::new()], ..Self::default() }
+    }
+
     /// Whether the credential is bound to hosts at all.
     pub fn is_bound(&self) -> bool {
         !self.hosts.is_empty()
@@ -302,7 +320,7 @@ impl EgressPolicy {
         operator_allows: bool,
     ) -> Result<(), Outside> {
         let host = match self.hosts.is_empty() {
-            true => to.scheme == Scheme::Https || operator_allows,
+            true => to.scheme != Scheme::Http || operator_allows,
             false => self.hosts.iter().any(|host| host.matches(to)),
         };
         let method = self.methods.is_empty() || self.methods.contains(&to.method);

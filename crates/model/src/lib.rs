@@ -21,6 +21,7 @@ pub mod review;
 pub mod rotation;
 pub mod run;
 pub mod saved_workflow;
+pub mod sealing;
 pub mod settings;
 pub mod share;
 pub mod sign_in;

@@ -249,7 +249,7 @@ impl Asked<'_> {
             credential: Arc::new(credential.clone()),
             require_hosts: self.settings.require_hosts,
             expose: self.settings.expose,
-            test: false,
+            kind: GrantKind::Stored,
         })
     }
 
@@ -274,8 +274,19 @@ pub struct Grant {
     credential: Arc<Credential>,
     require_hosts: bool,
     expose: Expose,
-    /// Whether a person asks, to see whether the service accepts the value.
-    test: bool,
+    /// Who asks, and for what.
+    kind: GrantKind,
+}
+
+/// What a grant is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GrantKind {
+    /// A stored credential, for a step.
+    Stored,
+    /// A stored credential, for a person who sees whether the service accepts it.
+    Test,
+    /// A value that the run itself has received; the vault has no credential for it.
+    Received,
 }
 
 impl Grant {
@@ -293,8 +304,16 @@ impl Grant {
             credential: Arc::new(credential),
             require_hosts: settings.require_hosts,
             expose: Expose::Off,
-            test: true,
+            kind: GrantKind::Test,
         })
+    }
+
+    /// The grant of a value that the run has received, for each of its steps: `bound` says where it
+    /// may go, and its key is its origin.
+    pub fn of_received(context: StepContext, bound: Credential, require_hosts: bool) -> Self {
+        let expose = Expose::Off;
+        let credential = Arc::new(bound);
+        Self { context, credential, require_hosts, expose, kind: GrantKind::Received }
     }
 
     /// The credential, without its values.
@@ -377,7 +396,7 @@ impl Grant {
 
     fn permit<P: Purpose>(&self, id: AuditId, now: Timestamp, to: Option<String>) -> Permit<P> {
         let mut event = self.event(id, now, P::ACTION);
-        event.credential = Some(self.credential.id);
+        event.credential = self.credential_id();
         event.key = Some(self.credential.key.clone());
         event.destination = to;
         Permit { credential: self.credential.clone(), event, purpose: PhantomData }
@@ -395,17 +414,22 @@ impl Grant {
         event.outcome = Outcome::Refused;
         event.reason = refusal.reason.into();
         event.key = Some(self.credential.key.clone());
-        event.credential = Some(self.credential.id);
+        event.credential = self.credential_id();
         event.destination = to;
         Refused { refusal, event: Box::new(event) }
+    }
+
+    /// The id of a credential that is stored.
+    fn credential_id(&self) -> Option<CredentialId> {
+        (self.kind != GrantKind::Received).then_some(self.credential.id)
     }
 
     /// A test belongs to no run, and the audit calls it what it is.
     fn event(&self, id: AuditId, now: Timestamp, action: Action) -> Event {
         let context = &self.context;
-        match self.test {
-            false => context.event(id, now, action),
-            true => {
+        match self.kind {
+            GrantKind::Stored | GrantKind::Received => context.event(id, now, action),
+            GrantKind::Test => {
                 let actor = context.starter.clone();
                 Event::new(id, context.workspace, now, actor, Action::CredentialTested)
             }

@@ -176,6 +176,8 @@ pub struct NewRun {
     pub member: Option<MemberId>,
     /// The trigger, as JSON.
     pub trigger: Masked,
+    /// Which sealed value in it stands for what: a JSON object, made by the server.
+    pub seals: String,
     /// Whether nothing readable may stay (no-store).
     pub no_store: bool,
     /// The run that this one retries.
@@ -207,6 +209,8 @@ pub struct Run {
     pub member: Option<MemberId>,
     /// The trigger as masked JSON; empty once a no-store run has ended.
     pub trigger: String,
+    /// JSON object: sealed value in the trigger to its origin.
+    pub seals: String,
     /// Whether nothing readable may stay.
     pub no_store: bool,
     /// The run that this one retries.

@@ -22,7 +22,7 @@ pub use agent::{AgentStep, Model, Provider, Tool};
 pub use app::AppStep;
 pub use available::Feature;
 pub use code::{CodeStep, Language};
-pub use credential::{CredentialInput, External};
+pub use credential::{CredentialInput, External, ExternalField};
 pub use http::{Body, HttpStep, Method, RenderedBody, RenderedRequest, Request};
 pub use key::{CredentialKey, InvalidKey};
 pub use rename::rename_keys;
@@ -135,24 +135,6 @@ impl Definition {
     /// The keys that the definition names; those in the sources of code steps come beside these.
     pub fn declared_keys(&self) -> BTreeSet<&CredentialKey> {
         self.steps.iter().flat_map(Step::declared_keys).collect()
-    }
-
-    /// Every path that feeds an external credential: step, field, path.
-    pub fn external_paths(&self) -> Vec<(&StepId, &str, &Path)> {
-        let mut found = Vec::new();
-        for step in &self.steps {
-            let credential = match &step.kind {
-                StepKind::Http(http) => http.credential.as_ref(),
-                StepKind::App(app) => app.credential.as_ref(),
-                StepKind::Agent(agent) => agent.model.credential.as_ref(),
-                StepKind::Code(_) => None,
-            };
-            if let Some(CredentialInput::External(external)) = credential {
-                let fields = external.fields.iter();
-                found.extend(fields.map(|(name, path)| (&step.id, name.as_str(), path)));
-            }
-        }
-        found
     }
 }
 

@@ -42,6 +42,7 @@ fn credential() -> Credential {
             secret: fields("one").secret,
             template: None,
             test: None,
+            ..Details::default()
         },
         version: 1,
         status: Status::Active,

@@ -50,6 +50,7 @@ fn credential(number: u8, scope: Scope, deleted: bool) -> Credential {
             secret: Vec::new(),
             template: None,
             test: None,
+            ..Details::default()
         },
         version: 1,
         status: Status::Active,

@@ -57,6 +57,7 @@ fn case() -> Case {
             secret: vec!["password".into()],
             template: None,
             test: None,
+            ..Details::default()
         },
         version: 1,
         status: Status::Active,

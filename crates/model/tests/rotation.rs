@@ -45,6 +45,7 @@ fn credential(testable: bool) -> Credential {
             secret: fields().secret,
             template: None,
             test: testable.then_some(test),
+            ..Details::default()
         },
         version: 1,
         status: Status::Active,

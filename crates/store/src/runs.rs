@@ -27,14 +27,14 @@ macro_rules! fence {
 }
 pub(crate) use fence;
 
-const LIST: &str = concat!("SELECT ", columns!(), ", '' FROM runs ");
+const LIST: &str = concat!("SELECT ", columns!(), ", '', '{}' FROM runs ");
 
 statements! {
     INSERT = "INSERT INTO runs (workspace_id, id, workflow_id, version, status, origin,
         starter_kind, starter_id, starter_name, member_id, no_store, retry_of, node_id, epoch,
-        created_at, payload)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15)";
-    BY_ID = concat!("SELECT ", columns!(), ", payload FROM runs
+        created_at, payload, seals)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16)";
+    BY_ID = concat!("SELECT ", columns!(), ", payload, seals FROM runs
         WHERE workspace_id = $1 AND id = $2");
     SET_STATUS = concat!("UPDATE runs SET status = $5, wake_at = $6 WHERE ", fence!());
     END = concat!("UPDATE runs SET status = $5, error_code = $6, error_message = $7,
@@ -45,7 +45,7 @@ statements! {
         RETURNING no_store, run_key IS NOT NULL";
     CANCEL_STEPS = "UPDATE steps SET status = 'cancelled', finished_at = $3, wake_at = NULL
         WHERE workspace_id = $1 AND run_id = $2 AND status IN ('running', 'waiting')";
-    BLANK = "UPDATE runs SET payload = '', error_message = NULL, run_key = NULL
+    BLANK = "UPDATE runs SET payload = '', seals = '{}', error_message = NULL, run_key = NULL
         WHERE workspace_id = $1 AND id = $2";
     BLANK_STEPS = "UPDATE steps SET input = NULL, output = NULL, error_message = NULL, logs = '[]',
         seals = '{}' WHERE workspace_id = $1 AND run_id = $2";
@@ -127,6 +127,7 @@ fn run(row: Row) -> Result<Run, StoreError> {
         created_at: cells.time()?,
         finished_at: cells.optional_time()?,
         trigger: cells.text()?,
+        seals: cells.text()?,
     })
 }
 
@@ -242,6 +243,7 @@ impl RunTx<'_> {
             run.node,
             run.created_at,
             &run.trigger,
+            run.seals.as_str(),
         ];
         self.session.execute(INSERT, values).map_err(|error| error.named("run"))?;
         Ok(Owned { workspace: run.workspace, run: run.id, node: run.node, epoch: 1 })

@@ -4,22 +4,28 @@
 mod fill;
 mod redirect;
 mod scan;
+mod sign;
 
-use crate::inject::{self, Fields};
+pub(crate) use fill::raw;
+
+use crate::authentication::Using;
 use crate::placeholder::Known;
-use crate::step::{Reference, StepFailure, StepVault};
+use crate::step::{Holder, Reference, StepFailure, StepVault};
 use bytes::Bytes;
 use keyward_egress::{Draft, EgressError, Response};
 use keyward_model::destination::{Destination, Place, Scheme};
+use keyward_model::catalogue::rendered_body;
 use keyward_model::error::StepErrorCode;
+use keyward_model::workflow::RenderedRequest;
 use scan::NotHere;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many hops one request may take.
 const MAX_REDIRECTS: usize = 5;
 
 /// A request as a step wants it sent; sealed values stand in it as text.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Outgoing {
     /// The method.
     pub method: String,
@@ -31,6 +37,60 @@ pub struct Outgoing {
     pub body: Bytes,
     /// Whether redirects are followed.
     pub follow: bool,
+    /// PEM text of issuers trusted beside the others, for this request.
+    pub roots: Option<Arc<[u8]>>,
+    /// What it is signed with as it leaves.
+    pub sign: Option<Sign>,
+}
+
+/// AWS's signature, made of the request as it leaves; fields are texts with sealed values.
+#[derive(Clone)]
+pub struct Sign {
+    pub(crate) service: String,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) session_token: Option<String>,
+}
+
+impl Outgoing {
+    /// A request out of a template.
+    pub fn of(request: RenderedRequest) -> Self {
+        let (body, kind) = match request.body.as_ref().map(rendered_body) {
+            Some((body, kind)) => (body, Some(kind)),
+            None => (Vec::new(), None),
+        };
+        let mut headers: Vec<(String, Vec<u8>)> =
+            request.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
+        let has_kind = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some(kind) = kind.filter(|_| !has_kind) {
+            headers.push(("Content-Type".into(), kind.into()));
+        }
+        let url = with_query(&request.url, &request.query);
+        let method = request.method.as_str().to_owned();
+        Self { method, url, headers, body: body.into(), follow: true, ..Self::default() }
+    }
+
+    /// Adds the header that lets a service tell a repetition, where the method changes something; one
+    /// that is there stays.
+    pub fn add_idempotency_key(&mut self, key: &str) {
+        let safe = ["GET", "HEAD"].iter().any(|safe| self.method.eq_ignore_ascii_case(safe));
+        let given = |(name, _): &(String, Vec<u8>)| name.eq_ignore_ascii_case("idempotency-key");
+        if !safe && !self.headers.iter().any(given) {
+            self.headers.push(("Idempotency-Key".into(), key.as_bytes().to_vec()));
+        }
+    }
+}
+
+/// The URL with query parameters after its own. An unreadable URL is left for the broker.
+fn with_query(url: &str, query: &[(String, String)]) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if !query.is_empty() => {
+            parsed.query_pairs_mut().extend_pairs(query);
+            parsed.into()
+        }
+        _ => url.to_owned(),
+    }
 }
 
 /// An answer, with sealed values where secrets stood.
@@ -49,17 +109,34 @@ pub struct Answer {
 }
 
 impl StepVault {
-    /// Sends a request. `attach` names the credential that is put in as its type says.
+    /// Sends a request, authenticated as the credential's type, or its app, says.
     pub async fn send(
         &self,
         mut request: Outgoing,
-        attach: Option<&str>,
+        using: Option<Using<'_>>,
         timeout: Duration,
     ) -> Result<Answer, StepFailure> {
         let deadline = Instant::now() + timeout;
-        if let Some(key) = attach {
-            self.attach(key, &mut request)?;
+        match using {
+            None => {}
+            Some(Using::External(values)) => {
+                self.external_for_http(values)?.attach(None, &mut request)?;
+            }
+            Some(Using::Stored(key)) => {
+                let mut authentication = self.stored(key)?;
+                self.sign_in_for(&mut authentication, deadline).await?;
+                authentication.attach(None, &mut request)?;
+            }
         }
+        self.send_through(request, deadline).await
+    }
+
+    /// Sends a request that is authenticated already, and follows where it leads.
+    pub(crate) async fn send_through(
+        &self,
+        mut request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Answer, StepFailure> {
         let mut redirected = false;
         for _ in 0..=MAX_REDIRECTS {
             let (draft, (known, hits), response) = self.hop(&request, deadline).await?;
@@ -68,7 +145,8 @@ impl StepVault {
             let answered = (&response, location);
             let next = redirect::next(&request, &draft, answered, !hits.is_empty(), holds);
             match next {
-                _ if !request.follow => return self.answer(&draft, response, redirected),
+                // A signature is for one request.
+                _ if !request.follow || request.sign.is_some() => return self.answer(&draft, response, redirected),
                 redirect::Next::Answer => return self.answer(&draft, response, redirected),
                 redirect::Next::Stop(reason) => return Err(stopped(&draft, reason)),
                 redirect::Next::Follow(next) => request = next,
@@ -77,17 +155,6 @@ impl StepVault {
         }
         let message = format!("more than {MAX_REDIRECTS} redirects");
         Err(StepFailure::new(StepErrorCode::ConnectionFailed, message))
-    }
-
-    fn attach(&self, key: &str, request: &mut Outgoing) -> Result<(), StepFailure> {
-        let grant = self.grant(key)?;
-        let credential = grant.credential();
-        let placeholder = |field: &str| {
-            let known = credential.details.secret.iter().any(|name| name == field);
-            known.then(|| self.placeholder(credential.id, field, None))
-        };
-        inject::attach(&Fields { credential, placeholder: &placeholder }, request)
-            .map_err(|error| StepFailure::new(StepErrorCode::ValidationFailed, error.to_string()))
     }
 
     /// One hop: everything is decided before the first byte leaves.
@@ -104,22 +171,27 @@ impl StepVault {
         let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         let draft = Draft::parse(&request.method, &request.url, headers, request.body.clone())
             .map_err(|error| egress_failure(&error))?;
-        let hits = match scan::scan(&draft, &known) {
+        let mut hits = match scan::scan(&draft, &known) {
             Ok(hits) => hits,
             Err(refusal) => return Err(self.not_here(refusal, Some(&draft)).await),
         };
+        hits.extend(request.sign.iter().flat_map(|sign| sign.hits(&known)));
         self.egress().check(draft.destination()).map_err(|error| egress_failure(&error))?;
+        let (sign, roots) = (request.sign.as_ref(), request.roots.as_deref());
         let request = match hits.is_empty() {
             true => draft.plain(),
-            false => self.fill(&draft, (&known, &references), &hits).await?,
+            false => self.fill(&draft, (&known, &references), &hits, sign).await?,
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        let response = self.egress().send(&self.pool(), request, left).await;
+        let response = match roots {
+            None => self.egress().send(&self.pool(), request, left).await,
+            Some(pem) => self.egress().send_trusting(&self.pool(), request, left, pem).await,
+        };
         let response = response.map_err(|error| egress_failure(&error))?;
         let sent = hits.iter().filter_map(|hit| references.get(hit.number));
-        let sent: Vec<&str> = sent.map(Reference::key).collect();
+        let sent: Vec<&Holder> = sent.map(Reference::holder).collect();
         if !sent.is_empty() {
-            self.note_answer(&sent, response.status);
+            self.note_answer(&sent, matches!(response.status, 401 | 403));
         }
         Ok((draft, (known, hits), response))
     }
@@ -129,6 +201,7 @@ impl StepVault {
         draft: &Draft,
         (known, references): (&Known, &[Reference]),
         hits: &[scan::Hit],
+        sign: Option<&Sign>,
     ) -> Result<keyward_egress::Request, StepFailure> {
         if draft.headers().iter().any(|(name, _)| name == "range") {
             let hint = "a range would cut an echoed value into pieces that are not recognised";
@@ -138,7 +211,11 @@ impl StepVault {
         let plain_allowed = self.egress().allows_plain(&to.host, to.port);
         let values = self.release(&to, references, &places(hits), plain_allowed).await?;
         let value = |number: usize| values.get(&number).map(|secret| secret.expose());
-        draft.fill(fill::fill(draft, known, &value)).map_err(|error| egress_failure(&error))
+        let mut filled = fill::fill(draft, known, &value);
+        if let Some(sign) = sign {
+            sign.add(draft, known, &value, self.vault().now(), &mut filled);
+        }
+        draft.fill(filled).map_err(|error| egress_failure(&error))
     }
 
     fn answer(

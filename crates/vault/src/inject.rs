@@ -4,11 +4,10 @@
 mod api_key;
 mod basic;
 mod custom;
-#[cfg_attr(not(test), expect(dead_code, reason = "no app signs yet"))]
-mod sigv4;
+pub(crate) mod sigv4;
 
 use crate::broker::Outgoing;
-use keyward_model::credential::{Credential, CredentialType};
+use keyward_model::credential::{CredentialType, Details};
 
 /// Why a credential cannot be attached to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,13 +33,14 @@ pub enum AttachError {
 
 /// What a type may ask of a credential: plain fields, and placeholders for secret ones.
 pub(crate) struct Fields<'a> {
-    pub(crate) credential: &'a Credential,
+    pub(crate) kind: CredentialType,
+    pub(crate) details: &'a Details,
     pub(crate) placeholder: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Fields<'_> {
     fn plain(&self, name: &str) -> Option<&str> {
-        self.credential.details.plain.get(name).map(String::as_str)
+        self.details.plain.get(name).map(String::as_str)
     }
 
     /// The plain value, or the secret one's placeholder.
@@ -51,7 +51,8 @@ impl Fields<'_> {
 
 /// Attaches a credential as its type says.
 pub(crate) fn attach(fields: &Fields<'_>, request: &mut Outgoing) -> Result<(), AttachError> {
-    match fields.credential.kind {
+    match fields.kind {
+        _ if fields.details.app.is_some() => custom::attach(fields, request),
         CredentialType::ApiKey => api_key::attach(fields, request),
         CredentialType::Basic => basic::attach(fields, request),
         CredentialType::Custom => custom::attach(fields, request),
@@ -81,7 +82,7 @@ fn set_query(request: &mut Outgoing, name: &str, value: &str) -> Result<(), Atta
 pub(crate) mod tests {
     use super::*;
     use keyward_model::clock::Timestamp;
-    use keyward_model::credential::{CodeAccess, Details, Scope, Status};
+    use keyward_model::credential::{CodeAccess, Credential, Details, Scope, Status};
     use keyward_model::id::{CredentialId, Identifier as _, MemberId, WorkspaceId};
 
     pub(crate) fn credential(kind: CredentialType, plain: &[(&str, &str)]) -> Credential {
@@ -102,8 +103,7 @@ pub(crate) mod tests {
                 plain: plain.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
                 secret: vec!["value".into(), "password".into()],
                 template: None,
-                test: None,
-            },
+                test: None, ..Details::default() },
             version: 1,
             status: Status::Active,
             status_reason: None,
@@ -123,12 +123,13 @@ pub(crate) mod tests {
             url: "https://x.org/p?a=1&key=old".into(),
             headers: vec![("Authorization".into(), b"mine".to_vec())],
             body: body.into(),
-            follow: true,
+            ..Outgoing::default()
         };
         let placeholder = |name: &str| {
             credential.details.secret.iter().any(|s| s == name).then(|| format!("<{name}>"))
         };
-        attach(&Fields { credential, placeholder: &placeholder }, &mut request)?;
+        let Credential { kind, details, .. } = credential;
+        attach(&Fields { kind: *kind, details, placeholder: &placeholder }, &mut request)?;
         Ok(request)
     }
 

@@ -2,8 +2,11 @@
 //! fills values into requests on their way out.
 
 mod accounts;
+mod action;
 mod anchor;
+mod apps;
 mod audit;
+mod authentication;
 pub mod backup;
 mod broker;
 mod bytes;
@@ -16,6 +19,7 @@ mod keyring;
 mod keys;
 mod password;
 mod placeholder;
+mod received;
 mod ring;
 mod root;
 mod root_file;
@@ -23,16 +27,21 @@ mod rotate;
 mod run;
 mod seal;
 mod secret;
+mod session;
 mod single_sign_on;
+#[cfg_attr(not(test), allow(dead_code, reason = "actions of apps are the caller"))]
+mod sources;
 mod step;
 mod test;
 mod token;
 mod totp;
 mod vault;
 
+pub use action::Act;
 pub use anchor::{Anchor, AnchorError};
 pub use audit::{AuditExport, AuditKeys};
-pub use broker::{Answer, Outgoing};
+pub use authentication::{ExternalValues, Using, template};
+pub use broker::{Answer, Outgoing, Sign};
 pub use bytes::fresh_id;
 pub use credentials::ReplyOwner;
 pub use derive::{Derivation, DeriveError};

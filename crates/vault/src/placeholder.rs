@@ -88,6 +88,7 @@ impl Known {
         self.whole.is_empty()
     }
 
+
     /// Searches a text as it would be sent; case is ignored.
     pub(crate) fn search(&self, text: &[u8]) -> Vec<Found> {
         let mut found = Vec::new();
@@ -131,6 +132,18 @@ impl Known {
     fn is_piece(&self, window: &[u8]) -> bool {
         <[u8; WINDOW]>::try_from(window).is_ok_and(|window| self.windows.contains(&window))
     }
+}
+
+/// Whether a text holds anything of the form of a whole placeholder.
+pub(crate) fn holds_whole(text: &str) -> bool {
+    text.match_indices(PREFIX).any(|(at, _)| {
+        text.as_bytes().get(at..at + LENGTH).is_some_and(|piece| shaped(piece).is_some())
+    })
+}
+
+/// Whether a text is one whole placeholder and nothing else.
+pub(crate) fn is_whole(text: &str) -> bool {
+    text.len() == LENGTH && shaped(text.as_bytes()).is_some()
 }
 
 /// Where `Known` notes the first three bytes of a text, in any case.

@@ -3,6 +3,7 @@
 use crate::bytes::Key;
 use crate::derive::{Derivation, DeriveError};
 use crate::placeholder;
+use crate::received::{Full, Kept};
 use crate::ring::WorkspaceKeys;
 use crate::seal::{self, Aad, Text};
 use crate::step::StepVault;
@@ -29,10 +30,28 @@ pub(crate) struct Derived {
     pub(crate) derivation: Derivation,
 }
 
+/// What a run keeps beside its rows, sealed under its key.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Entry {
+    /// A value computed from a credential.
+    Derived(Derived),
+    /// A value that the run has received.
+    Received(Full),
+}
+
 /// A run's own key, with the record that stands in the database.
 struct RunKey {
     key: Key,
     wrapped: Sealed,
+}
+
+/// What is not in the database yet.
+enum NotSaved {
+    /// An entry that holds no value.
+    Content(Vec<u8>),
+    /// A record under the run's key.
+    Sealed(Arc<Sealed>),
 }
 
 /// How people stand to a run: what rows 2, 5 and 6 ask of them.
@@ -57,7 +76,8 @@ pub(crate) struct RunState {
     pub(crate) masker: Masker,
     pub(crate) standing: Standing,
     pub(crate) derived: Mutex<BTreeMap<String, Derived>>,
-    unsaved: Mutex<Vec<(String, Vec<u8>)>>,
+    pub(crate) received: Mutex<BTreeMap<String, Kept>>,
+    unsaved: Mutex<Vec<(String, NotSaved)>>,
     run_key: Mutex<Option<RunKey>>,
 }
 
@@ -76,6 +96,7 @@ impl Vault {
             masker: Masker::new(),
             standing,
             derived: Mutex::default(),
+            received: Mutex::default(),
             unsaved: Mutex::default(),
             run_key: Mutex::default(),
         })))
@@ -153,15 +174,49 @@ impl RunVault {
         }
         let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
         let RunKey { key, wrapped } = self.fresh_run_key(context, slot.take())?;
-        let seal = |(id, content): (String, Vec<u8>)| {
-            let aad = secret_aad(context, &id);
-            let sealed = seal::seal(&key, [0; 16], &aad, &content)?;
+        let seal = |(id, entry): (String, NotSaved)| {
+            let sealed = match entry {
+                NotSaved::Content(content) => {
+                    seal::seal(&key, [0; 16], &secret_aad(context, &id), &content)?
+                }
+                NotSaved::Sealed(sealed) => Sealed::clone(&sealed),
+            };
             Ok(RunSecret { id, details: "{}".into(), sealed })
         };
         let secrets = unsaved.into_iter().map(seal).collect::<Result<_, VaultError>>()?;
         let wrapped_key = wrapped.as_bytes().to_vec();
         *slot = Some(RunKey { key, wrapped });
         Ok(Some(Unsaved { wrapped_key, secrets }))
+    }
+
+    /// Seals an entry under the run's key.
+    pub(crate) fn seal_entry(
+        &self,
+        context: &StepContext,
+        id: &str,
+        content: &[u8],
+    ) -> Result<Sealed, VaultError> {
+        self.with_run_key(context, |key| {
+            seal::seal(key, [0; 16], &secret_aad(context, id), content)
+        })
+    }
+
+    /// Works with the run's key, which is made at first need.
+    pub(crate) fn with_run_key<T>(
+        &self,
+        context: &StepContext,
+        work: impl FnOnce(&Key) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.fresh_run_key(context, slot.take())?;
+        let done = work(&kept.key);
+        *slot = Some(kept);
+        done
+    }
+
+    pub(crate) fn note_unsaved(&self, id: String, sealed: Arc<Sealed>) {
+        let mut unsaved = self.0.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.push((id, NotSaved::Sealed(sealed)));
     }
 
     /// Takes up what an earlier owner of the run had saved.
@@ -172,12 +227,19 @@ impl RunVault {
         saved: &[RunSecret],
     ) -> Result<(), VaultError> {
         let key = self.open_run_key(context, &wrapped_key)?;
-        let mut derived = self.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
         for secret in saved {
             let aad = secret_aad(context, &secret.id);
             let content = seal::open(&key, [0; 16], &aad, secret.sealed.as_bytes())?;
-            let entry = serde_json::from_slice(&content).map_err(|_| VaultError::Unreadable)?;
-            derived.insert(secret.id.clone(), entry);
+            match serde_json::from_slice(&content).map_err(|_| VaultError::Unreadable)? {
+                Entry::Derived(entry) => {
+                    let derived = self.0.derived.lock();
+                    let mut derived = derived.unwrap_or_else(PoisonError::into_inner);
+                    derived.insert(secret.id.clone(), entry);
+                }
+                Entry::Received(full) => {
+                    self.restore_received(&secret.id, &full, secret.sealed.clone())?;
+                }
+            }
         }
         let run_key = RunKey { key, wrapped: Sealed::from_bytes(wrapped_key) };
         *self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner) = Some(run_key);
@@ -229,9 +291,9 @@ impl RunVault {
         if derived.len() >= MAX_DERIVED {
             return Err(DeriveError::TooMany);
         }
-        let content = serde_json::to_vec(&entry).unwrap_or_default();
+        let content = serde_json::to_vec(&Entry::Derived(entry.clone())).unwrap_or_default();
         let mut unsaved = state.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-        unsaved.push((name.clone(), content));
+        unsaved.push((name.clone(), NotSaved::Content(content)));
         derived.insert(name.clone(), entry);
         Ok(name)
     }
@@ -246,7 +308,7 @@ pub struct Unsaved {
     pub secrets: Vec<RunSecret>,
 }
 
-fn secret_aad(context: &StepContext, id: &str) -> Aad {
+pub(crate) fn secret_aad(context: &StepContext, id: &str) -> Aad {
     let mut aad = Aad::new("keyward/run-secret/v1");
     aad.part(context.workspace.as_bytes()).part(context.run.as_bytes()).part(id.as_bytes());
     aad

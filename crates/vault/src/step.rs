@@ -6,22 +6,27 @@ pub(crate) mod resolve;
 
 pub use failure::StepFailure;
 
-use failure::{derive_failure, internal, unusable};
+pub(crate) use failure::internal;
+use failure::{derive_failure, unusable};
 use resolve::resolve;
 
 use crate::derive::{Derivation, verify_hmac};
-use crate::placeholder::{self, Known};
+use crate::broker::raw;
+use crate::placeholder::{self, Found, Known};
+use crate::received::{self, Kept, Received};
 use crate::run::{Derived, RunVault};
 use crate::seal;
 use crate::secret::{Exposed, Secret};
+use crate::session::Session;
 use crate::vault::{Vault, VaultError};
 use keyward_egress::Client;
 use keyward_model::credential::{Credential, CredentialVersion};
-use keyward_model::destination::{Destination, Place};
+use keyward_model::destination::{Destination, Place, Scheme, canonical_host};
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::CredentialId;
 use keyward_model::mask::Masker;
 use keyward_model::policy::{Grant, Permit, Refusal, StepContext, Use};
+use keyward_model::settings::Settings;
 use keyward_model::workflow::CredentialKey;
 use keyward_store::AuditReceipt;
 use std::collections::{BTreeMap, HashMap};
@@ -37,12 +42,12 @@ const FRESH: Duration = Duration::from_millis(20);
 /// One credential that a step used, for its record.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct UsedCredential {
-    /// The key.
+    /// The key; for a value that the run has received, its origin.
     pub key: String,
-    /// The credential.
-    pub credential_id: CredentialId,
+    /// The credential; none for a received value.
+    pub credential_id: Option<CredentialId>,
     /// Its version.
-    pub version: i64,
+    pub version: Option<i64>,
     /// Scheme, host and port that it went to; null where it was handed to code.
     pub destination: Option<String>,
     /// `sealed` or `exposed`.
@@ -69,18 +74,37 @@ pub struct Handle {
     pub info: serde_json::Value,
 }
 
-/// A field of a granted credential, perhaps computed from, with its placeholder.
+/// What a sealed value stands for, with its placeholder.
 pub(crate) struct Reference {
-    key: String,
+    holder: Holder,
     field: String,
-    derivation: Option<Derivation>,
+    what: What,
     name: String,
 }
 
+/// Whose value a sealed value is: what its permits are asked of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    /// The stored credential of that key.
+    Stored(String),
+    /// The run, under that placeholder.
+    Received(String),
+}
+
+/// What of its holder a sealed value is.
+enum What {
+    /// A field.
+    Field,
+    /// Something computed from a field.
+    Derived(Derivation),
+    /// What a sign-in gave.
+    Session(Arc<Session>),
+}
+
 impl Reference {
-    /// The key of its credential.
-    pub(crate) fn key(&self) -> &str {
-        &self.key
+    /// Whose it is.
+    pub(crate) fn holder(&self) -> &Holder {
+        &self.holder
     }
 }
 
@@ -92,6 +116,8 @@ struct Inner {
     run: RunVault,
     context: StepContext,
     grants: BTreeMap<String, Grant>,
+    /// What the run has received, by placeholder.
+    received: BTreeMap<String, (Grant, Kept)>,
     refusals: BTreeMap<String, Refusal>,
     begun: Instant,
     /// A connection test keeps the grant that it began with; it is over in seconds.
@@ -110,6 +136,8 @@ struct State {
     used: Vec<UsedCredential>,
     verifications: u32,
     missed: Vec<String>,
+    /// What signing in gave, with the placeholder of each of its fields.
+    sessions: Vec<(Holder, CredentialId, Arc<Session>)>,
     /// Whether anything is in the audit trail, and what was refused last: what a test tells.
     recorded: bool,
     refused: Option<Refusal>,
@@ -136,9 +164,10 @@ impl StepVault {
                 }
             }
         }
-        let (begun, state) = (Instant::now(), Mutex::default());
-        let test = false;
-        let step = Self(Arc::new(Inner { run, context, grants, refusals, begun, test, state }));
+        let received = received_grants(&run, &context).await?;
+        let (begun, state, test) = (Instant::now(), Mutex::default(), false);
+        let step =
+            Self(Arc::new(Inner { run, context, grants, received, refusals, begun, test, state }));
         let refused = step.0.refusals.iter().map(|(key, refusal)| step.refusal(key, *refusal));
         step.record_refusals(refused.collect()).await;
         Ok(step)
@@ -147,8 +176,9 @@ impl StepVault {
     /// The one attempt of a connection test, with its one grant.
     pub(crate) fn test(run: RunVault, context: StepContext, grant: Grant) -> Self {
         let grants = BTreeMap::from([(grant.credential().key.clone(), grant)]);
-        let (refusals, begun, state) = (BTreeMap::new(), Instant::now(), Mutex::default());
-        Self(Arc::new(Inner { run, context, grants, refusals, begun, test: true, state }))
+        let (received, refusals, state) = Default::default();
+        let (begun, test) = (Instant::now(), true);
+        Self(Arc::new(Inner { run, context, grants, received, refusals, begun, test, state }))
     }
 
     /// Whether this attempt stands in the audit trail.
@@ -339,11 +369,47 @@ impl StepVault {
         if !text.contains(placeholder::PREFIX) {
             return BTreeMap::new();
         }
-        let all = self.references().into_iter().map(|reference| (reference.name, reference.key));
+        let all = self.references().into_iter().map(|reference| {
+            let key = self.shown(&reference.holder);
+            (reference.name, key)
+        });
         all.filter(|(name, _)| text.contains(name.as_str())).collect()
     }
 
-    // What the broker needs of a step.
+    // What the broker and actions need of a step.
+
+    /// Notes what signing in gave, so that its sealed values are known.
+    pub(crate) fn note_session(&self, holder: Holder, id: CredentialId, session: Arc<Session>) {
+        let mut state = self.state();
+        state.sessions.retain(|(known, ..)| *known != holder);
+        state.sessions.push((holder, id, session));
+    }
+
+    /// The received values whose sealed values stand in a text, in their order.
+    pub(crate) fn received_in(&self, text: &str) -> Vec<(String, Received)> {
+        let all = self.0.received.iter();
+        let mut found: Vec<_> = all
+            .filter_map(|(name, (_, kept))| Some((text.find(name.as_str())?, name, kept)))
+            .collect();
+        found.sort_by_key(|(at, ..)| *at);
+        found.into_iter().map(|(_, name, kept)| (name.clone(), kept.about.clone())).collect()
+    }
+
+    pub(crate) fn received_id(&self, name: &str) -> CredentialId {
+        self.0.received.get(name).map_or_else(|| self.fresh_id(), |(_, kept)| kept.about.id)
+    }
+
+    pub(crate) fn fresh_id(&self) -> CredentialId {
+        self.vault().fresh()
+    }
+
+    pub(crate) fn context(&self) -> &StepContext {
+        &self.0.context
+    }
+
+    pub(crate) fn run(&self) -> &RunVault {
+        &self.0.run
+    }
 
     pub(crate) fn egress(&self) -> &Client {
         self.vault().egress()
@@ -383,41 +449,95 @@ impl StepVault {
         references: &[Reference],
         wanted: &[(usize, Vec<Place>)],
         operator_allows: bool,
-    ) -> Result<HashMap<usize, Secret>, StepFailure> {
-        let mut by_key: BTreeMap<&str, Vec<Place>> = BTreeMap::new();
+    ) -> Result<HashMap<usize, Arc<Secret>>, StepFailure> {
+        let mut by_holder: BTreeMap<&Holder, Vec<Place>> = BTreeMap::new();
         for (number, places) in wanted {
             let reference = references.get(*number).ok_or_else(internal)?;
-            by_key.entry(&reference.key).or_default().extend(places);
+            by_holder.entry(&reference.holder).or_default().extend(places);
         }
         let asked = Instant::now();
-        let uses = self.permits(to, &by_key, operator_allows).await?;
-        let revisions: BTreeMap<_, _> =
-            by_key.keys().copied().zip(uses.iter().map(|(audible, _)| audible.clone())).collect();
+        let uses = self.permits(to, &by_holder, operator_allows).await?;
+        let revisions: BTreeMap<_, _> = by_holder
+            .keys()
+            .copied()
+            .zip(uses.iter().map(|(audible, _)| audible.clone()))
+            .collect();
         self.audit_uses(uses).await?;
         let mut values = HashMap::new();
         for (number, _) in wanted {
             let reference = references.get(*number).ok_or_else(internal)?;
-            let audible = revisions.get(reference.key.as_str()).ok_or_else(internal)?;
+            let audible = revisions.get(&reference.holder).ok_or_else(internal)?;
             values.insert(*number, self.open_reference(reference, audible).await?);
         }
         // The record may have taken its time, and what was suspended meanwhile must not go out.
         if asked.elapsed() >= FRESH {
-            self.permits(to, &by_key, operator_allows).await?;
+            self.permits(to, &by_holder, operator_allows).await?;
         }
         Ok(values)
     }
 
-    /// Rows 7 and 8 for each key, in their order; refusals are recorded.
+    /// The value of a text that a sealed value stands in, released for a server that speaks no HTTP.
+    pub(crate) async fn release_text(
+        &self,
+        text: &str,
+        host: &str,
+        port: u16,
+    ) -> Result<Arc<Secret>, StepFailure> {
+        let (known, references) = self.known();
+        let number = |found| match found {
+            Found::Whole { number, .. } => Some((number, vec![Place::Body])),
+            Found::Unknown | Found::Damaged => None,
+        };
+        let wanted: Vec<_> = known.search(text.as_bytes()).into_iter().filter_map(number).collect();
+        let to = Destination {
+            scheme: Scheme::Tcp,
+            host: canonical_host(host).unwrap_or_else(|| host.to_owned()),
+            port,
+            method: "CONNECT".into(),
+            path: "/".into(),
+        };
+        let plain_allowed = self.egress().allows_plain(host, port);
+        let values = self.release(&to, &references, &wanted, plain_allowed).await?;
+        let value = |number: usize| values.get(&number).map(|secret| secret.expose());
+        Ok(Arc::new(Secret::new(raw(&known, text, &value))))
+    }
+
+    /// Refuses inputs in which a sealed value stands: what takes them is no place for a secret.
+    pub(crate) async fn refuse_sealed(&self, inputs: &serde_json::Value) -> Result<(), StepFailure> {
+        let (known, _) = self.known();
+        let text = inputs.to_string();
+        if known.search(text.as_bytes()).is_empty() {
+            return Ok(());
+        }
+        self.record_misplaced("place", None).await;
+        let message = "a sealed value stands in the inputs; this action sends its inputs as they are";
+        Err(StepFailure::new(StepErrorCode::CredentialNotAllowedHere, message))
+    }
+
+    /// Row 7 and the record of a use that opens nothing.
+    pub(crate) async fn record_plain_use(&self, key: &str) -> Result<(), StepFailure> {
+        let grant = self.current(key).await?;
+        let vault = self.vault();
+        let permit = self.allowed(grant.verify(vault.fresh(), vault.now())).await?;
+        self.audit_release(vec![permit.event().clone()]).await?;
+        self.note_use(permit.credential(), None, "sealed");
+        Ok(())
+    }
+
+    /// Rows 7 and 8 for each holder, in their order; refusals are recorded.
     async fn permits(
         &self,
         to: &Destination,
-        by_key: &BTreeMap<&str, Vec<Place>>,
+        by_holder: &BTreeMap<&Holder, Vec<Place>>,
         operator_allows: bool,
     ) -> Result<Vec<(Audible, Permit<Use>)>, StepFailure> {
-        let mut uses = Vec::with_capacity(by_key.len());
-        for (key, places) in by_key {
+        let mut uses = Vec::with_capacity(by_holder.len());
+        for (holder, places) in by_holder {
             let vault = self.vault();
-            let grant = self.current(key).await?;
+            let grant = match holder {
+                Holder::Stored(key) => self.current(key).await?,
+                Holder::Received(name) => self.received(name)?.0.clone(),
+            };
             let permit = grant.use_at(vault.fresh(), vault.now(), to, places, operator_allows);
             let permit = self.allowed(permit).await?;
             uses.push((audible(permit.credential(), to), permit));
@@ -425,7 +545,22 @@ impl StepVault {
         Ok(uses)
     }
 
-    fn vault(&self) -> &Vault {
+    fn received(&self, name: &str) -> Result<&(Grant, Kept), StepFailure> {
+        self.0.received.get(name).ok_or_else(internal)
+    }
+
+    /// What people are told of a holder: a key, or an origin.
+    fn shown(&self, holder: &Holder) -> String {
+        match holder {
+            Holder::Stored(key) => key.clone(),
+            Holder::Received(name) => {
+                let kept = self.0.received.get(name);
+                kept.map(|(_, kept)| kept.about.origin.clone()).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
         &self.0.run.0.vault
     }
 
@@ -438,10 +573,24 @@ impl StepVault {
         for (key, grant) in &self.0.grants {
             let credential = grant.credential();
             all.extend(credential.details.secret.iter().map(|field| Reference {
-                key: key.clone(),
+                holder: Holder::Stored(key.clone()),
                 field: field.clone(),
-                derivation: None,
+                what: What::Field,
                 name: self.placeholder(credential.id, field, None),
+            }));
+        }
+        all.extend(self.0.received.keys().map(|name| Reference {
+            holder: Holder::Received(name.clone()),
+            field: String::new(),
+            what: What::Field,
+            name: name.clone(),
+        }));
+        for (holder, id, session) in &self.state().sessions {
+            all.extend(session.fields.keys().map(|field| Reference {
+                holder: holder.clone(),
+                field: field.clone(),
+                what: What::Session(session.clone()),
+                name: self.placeholder(*id, field, None),
             }));
         }
         let derived = self.0.run.0.derived.lock().unwrap_or_else(PoisonError::into_inner);
@@ -451,9 +600,9 @@ impl StepVault {
         };
         all.extend(derived.iter().filter(|(_, entry)| granted(entry)).map(|(name, entry)| {
             Reference {
-                key: entry.key.clone(),
+                holder: Holder::Stored(entry.key.clone()),
                 field: entry.field.clone(),
-                derivation: Some(entry.derivation.clone()),
+                what: What::Derived(entry.derivation.clone()),
                 name: name.clone(),
             }
         }));
@@ -474,16 +623,46 @@ impl StepVault {
         &self,
         reference: &Reference,
         audible: &Audible,
-    ) -> Result<Secret, StepFailure> {
+    ) -> Result<Arc<Secret>, StepFailure> {
         let released = self.state().audited.get(audible).cloned().ok_or_else(internal)?;
+        if let What::Session(session) = &reference.what {
+            let secret = session.fields.get(&reference.field).cloned().ok_or_else(internal)?;
+            self.teach(released.permit.credential(), secret.expose(), Some(&reference.name));
+            return Ok(secret);
+        }
+        match &reference.holder {
+            Holder::Stored(key) => self.open_stored(key, reference, &released).await.map(Arc::new),
+            Holder::Received(name) => self.open_received(name, &released).map(Arc::new),
+        }
+    }
+
+    /// A value that came in another form than text, or is too large, is no credential.
+    fn open_received(&self, name: &str, released: &Released) -> Result<Secret, StepFailure> {
+        let (_, kept) = self.received(name)?;
+        let (run, context) = (&self.0.run, &self.0.context);
+        let opened = run.with_run_key(context, |key| {
+            received::open(key, context, (name, kept), &released.permit, &released.receipt)
+        });
+        opened.map_err(|error| {
+            tracing::error!(run = %context.run, %error, "received value does not open");
+            internal()
+        })
+    }
+
+    async fn open_stored(
+        &self,
+        key: &str,
+        reference: &Reference,
+        released: &Released,
+    ) -> Result<Secret, StepFailure> {
         let credential = released.permit.credential();
         if !credential.details.secret.contains(&reference.field) {
-            return Err(unusable(&reference.key));
+            return Err(unusable(key));
         }
         let secret = self.open(&released.permit, &released.receipt, &reference.field).await?;
         let plain = self.placeholder(credential.id, &reference.field, None);
         self.teach(credential, secret.expose(), Some(&plain));
-        let Some(derivation) = &reference.derivation else { return Ok(secret) };
+        let What::Derived(derivation) = &reference.what else { return Ok(secret) };
         let value = apply(credential, derivation, &secret)?;
         self.teach(credential, value.expose(), Some(&reference.name));
         Ok(value)
@@ -550,6 +729,28 @@ impl StepVault {
         let message = format!("a step may check at most {MAX_VERIFICATIONS} signatures");
         Err(StepFailure::new(StepErrorCode::ValidationFailed, message))
     }
+}
+
+/// A grant for each value that the run has received: whatever its data flows to may send it, where it
+/// is bound to.
+async fn received_grants(
+    run: &RunVault,
+    context: &StepContext,
+) -> Result<BTreeMap<String, (Grant, Kept)>, VaultError> {
+    let received = run.received();
+    if received.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let workspace = context.workspace;
+    let settings = run.0.vault.store().read(move |tx| tx.settings(workspace)).await;
+    let settings = settings.ok().flatten().and_then(|row| run.0.keys.verify(row).ok());
+    let settings = settings.map_or_else(Settings::strictest, |row| row.settings);
+    let grant = |(name, kept): (String, Kept)| {
+        let bound = kept.about.credential(context);
+        let grant = Grant::of_received(context.clone(), bound, settings.require_hosts);
+        (name, (grant, kept))
+    };
+    Ok(received.into_iter().map(grant).collect())
 }
 
 fn audible(credential: &Credential, to: &Destination) -> Audible {

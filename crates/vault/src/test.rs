@@ -1,6 +1,7 @@
 //! A connection test: one request with one version of a credential, sent as a step would send it.
 //! What comes out is told in words of the server's own; nothing of an answer is, save its status.
 
+use crate::authentication::Using;
 use crate::broker::{Answer, Outgoing};
 use crate::run::Standing;
 use crate::step::{StepFailure, StepVault};
@@ -52,8 +53,9 @@ impl Vault {
             headers: Vec::new(),
             body: Bytes::new(),
             follow: true,
+            ..Outgoing::default()
         };
-        let sent = step.send(outgoing, Some(&key), TIMEOUT).await;
+        let sent = step.send(outgoing, Some(Using::Stored(&key)), TIMEOUT).await;
         if !step.is_recorded() {
             let refusal = sent.as_ref().err().map_or(NO_VALUE, refusal_of);
             step.record_refused(&key, refusal).await;

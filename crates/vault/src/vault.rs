@@ -1,11 +1,14 @@
 //! The vault: unlocked keys, signed rows, tokens, and the entry to runs.
 
+use crate::apps::Apps;
 use crate::bytes::sha256;
 use crate::gate::AuditGate;
 use crate::keyring::Keyring;
 use crate::keys::ServerKeys;
 use crate::ring::WorkspaceKeys;
 use crate::root::RootKeyError;
+use crate::session::{Fallbacks, Sessions};
+use crate::sources::Sources;
 use crate::token::{NewToken, TokenKind};
 use keyward_egress::Client;
 use keyward_model::clock::{Clock, Timestamp};
@@ -16,8 +19,8 @@ use keyward_model::tag::{Granting, Tagged};
 use keyward_model::tenant::WorkspaceKey;
 use keyward_store::{Audited, ROOT_KEY, Store, StoreError, Tx};
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What can go wrong in the vault. No text holds key material or a value.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub enum VaultError {
     /// The database holds older keys than this process has loaded: somebody put rows back.
     #[error("the database holds older keys of a workspace than before")]
     KeysWentBack,
+    /// More secrets in one run than are kept of it.
+    #[error("a run may receive at most 10,000 secret values")]
+    TooMany,
     /// A workspace that has no key.
     #[error("the workspace has no key")]
     NoWorkspaceKey,
@@ -56,6 +62,11 @@ struct Inner {
     keys: Keyring,
     needles: Mutex<HashMap<NeedleKey, CachedNeedles>>,
     audit_gate: AuditGate,
+    apps: Apps,
+    sessions: Sessions,
+    sources: Sources,
+    fallbacks: Fallbacks,
+    sqlite_folder: OnceLock<PathBuf>,
 }
 
 /// The credential, and the value's SHA-256: a value computed from a secret can be another each time.
@@ -82,6 +93,11 @@ impl Vault {
             keys,
             needles: Mutex::default(),
             audit_gate: AuditGate::default(),
+            apps: Apps::default(),
+            sessions: Sessions::default(),
+            sources: Sources::default(),
+            fallbacks: Fallbacks::default(),
+            sqlite_folder: OnceLock::new(),
         }));
         let armed = Arc::downgrade(&vault.0);
         store.arm(Arc::new(move |workspace, previous, number, event| {
@@ -119,6 +135,33 @@ impl Vault {
     /// What audit sinks say to releasing values.
     pub fn audit_gate(&self) -> &AuditGate {
         &self.0.audit_gate
+    }
+
+    pub(crate) fn apps_slot(&self) -> &Apps {
+        &self.0.apps
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.0.sources
+    }
+
+    pub(crate) fn fallbacks(&self) -> &Fallbacks {
+        &self.0.fallbacks
+    }
+
+    /// Names the folder whose SQLite files steps may read; called once by the composition root.
+    pub fn open_sqlite_folder(&self, folder: PathBuf) {
+        if self.0.sqlite_folder.set(folder).is_err() {
+            tracing::warn!("the folder of SQLite files was named twice; the first one stays");
+        }
+    }
+
+    pub(crate) fn sqlite_folder(&self) -> Option<&Path> {
+        self.0.sqlite_folder.get().map(PathBuf::as_path)
     }
 
     pub(crate) fn egress(&self) -> &Client {
@@ -295,5 +338,7 @@ impl Vault {
         let now = self.now();
         let mut cache = self.0.needles.lock().unwrap_or_else(PoisonError::into_inner);
         cache.retain(|_, (at, _)| at.plus_millis(NEEDLES_MILLIS) > now);
+        drop(cache);
+        self.0.sessions.forget_old();
     }
 }

@@ -456,8 +456,7 @@ mod tests {
             plain: plain.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
             secret: secret.iter().map(|name| (*name).to_owned()).collect(),
             template: None,
-            test: None,
-        }
+            test: None, ..Details::default() }
     }
 
     /// Plain fields as `name=value`, names of secret ones, those of them with a value as `name*`.

@@ -1,6 +1,6 @@
 //! `GET /api/v1/workspaces/{workspace}/runs/{id}/events`: server-sent events (WHATWG HTML §9.2).
 
-use super::view::{Seals, show_seals};
+use super::view::{Seals, show_seals_in_json};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -133,7 +133,7 @@ fn stored_events(run: &Run, steps: &[Step]) -> Vec<LiveEvent> {
 
 fn parse(step: &Step) -> Value {
     let seals: Seals = serde_json::from_str(&step.seals).unwrap_or_default();
-    serde_json::from_str(&show_seals(&step.logs, &seals)).unwrap_or(Value::Null)
+    serde_json::from_str(&show_seals_in_json(&step.logs, &seals)).unwrap_or(Value::Null)
 }
 
 fn summary(

@@ -71,7 +71,7 @@ pub(crate) struct ErrorView {
 /// Sealed values with the keys that they stand for.
 pub(crate) type Seals = BTreeMap<String, String>;
 
-/// Writes `[sealed:KEY]` where a sealed value stands. Keys need no escaping in JSON.
+/// Writes `[sealed:KEY]` where a sealed value stands.
 pub(crate) fn show_seals(text: &str, seals: &Seals) -> String {
     let mut shown = text.to_owned();
     for (placeholder, key) in seals {
@@ -82,11 +82,23 @@ pub(crate) fn show_seals(text: &str, seals: &Seals) -> String {
     shown
 }
 
+/// The same in JSON text: an origin may hold what is escaped there, as in
+/// `trigger.headers["x-api-key"]`.
+pub(crate) fn show_seals_in_json(text: &str, seals: &Seals) -> String {
+    let escaped = |(seal, key): (&String, &String)| {
+        let quoted = Value::from(key.as_str()).to_string();
+        let inside = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        (seal.clone(), inside.unwrap_or_default().to_owned())
+    };
+    show_seals(text, &seals.iter().map(escaped).collect())
+}
+
 /// Shows a run.
 pub(crate) fn view(run: &Run, steps: Vec<Step>) -> RunView {
-    let seals: Seals = steps
-        .iter()
-        .filter_map(|step| serde_json::from_str::<Seals>(&step.seals).ok())
+    let of_trigger = std::iter::once(run.seals.as_str());
+    let seals: Seals = of_trigger
+        .chain(steps.iter().map(|step| step.seals.as_str()))
+        .filter_map(|seals| serde_json::from_str::<Seals>(seals).ok())
         .flatten()
         .collect();
     let RunSummary {
@@ -157,6 +169,6 @@ fn error(error: &StepError, step: Option<String>, stored: bool, seals: &Seals) -
 }
 
 fn json(text: Option<&String>, seals: &Seals) -> Value {
-    let parse = |text: &String| serde_json::from_str(&show_seals(text, seals)).ok();
+    let parse = |text: &String| serde_json::from_str(&show_seals_in_json(text, seals)).ok();
     text.and_then(parse).unwrap_or(Value::Null)
 }

@@ -43,7 +43,7 @@ async fn handle(
     scope.may(Ability::EditWorkflows)?;
     let active = query.read("active", "true or false", |text| text.parse().ok()).unwrap_or(true);
     query.done()?;
-    let checked = api.engine().check(&document).await?;
+    let checked = api.engine().check(scope.id(), &document).await?;
     let made = make(&api, &scope, document, checked, active, Action::WorkflowCreated).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -99,5 +99,7 @@ pub(super) async fn make(
         Ok(Audited::new((), vec![event.clone()]))
     };
     api.store().write(write).await?;
-    view(api, scope, &head, document).await
+    let mut shown = view(api, scope, &head, document).await?;
+    shown.warnings = checked.warnings;
+    Ok(shown)
 }

@@ -65,10 +65,10 @@ async fn handle(
     let NewImport { definition, yaml, bindings, active } = body;
     let document = document(definition, yaml)?;
     let named: BTreeSet<String> =
-        api.engine().check(&document).await?.keys.into_iter().map(|(key, _)| key).collect();
+        api.engine().check(scope.id(), &document).await?.keys.into_iter().map(|(key, _)| key).collect();
     check_bindings(&api, &scope, &named, &bindings).await?;
     let document = api.engine().rename_keys(&document, &bindings).await?;
-    let checked = api.engine().check(&document).await?;
+    let checked = api.engine().check(scope.id(), &document).await?;
     // What the names were put into is read once more: it names what was asked for, or nothing is saved.
     let names: BTreeSet<&String> = checked.keys.iter().map(|(key, _)| key).collect();
     if names != named.iter().filter_map(|key| bindings.get(key)).collect() {

@@ -37,7 +37,7 @@ async fn handle(
 ) -> Result<Json<WorkflowView>, Problem> {
     scope.may(Ability::EditWorkflows)?;
     let before = super::find(&api, &scope, &id).await?;
-    let checked = api.engine().check(&document).await?;
+    let checked = api.engine().check(scope.id(), &document).await?;
     let (vault, workspace, now) = (api.vault(), scope.id(), api.vault().now());
     let expected = before.revision;
     let head = Workflow {
@@ -68,5 +68,7 @@ async fn handle(
         Ok(Audited::new((), vec![event.clone()]))
     };
     api.store().write(write).await?;
-    Ok(Json(view(&api, &scope, &head, document).await?))
+    let mut shown = view(&api, &scope, &head, document).await?;
+    shown.warnings = checked.warnings;
+    Ok(Json(shown))
 }

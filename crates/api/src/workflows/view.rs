@@ -5,6 +5,7 @@ use crate::problem::Problem;
 use crate::router::Api;
 use keyward_model::clock::Timestamp;
 use keyward_model::id::{MemberId, WorkflowId};
+use keyward_model::json::Fault;
 use keyward_model::policy::Ability;
 use keyward_model::saved_workflow::{Workflow, WorkflowVersion};
 use schemars::JsonSchema;
@@ -27,6 +28,9 @@ pub(crate) struct WorkflowView {
     /// Keys that its steps name and would not get now; left out for whoever may not list credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unavailable_credentials: Option<Vec<String>>,
+    /// What its author should know, said when it is saved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<Fault>,
 }
 
 /// A workflow in a list.
@@ -95,5 +99,6 @@ pub(crate) async fn view(
         created_at,
         updated_at,
         unavailable_credentials: None,
+        warnings: Vec::new(),
     })
 }

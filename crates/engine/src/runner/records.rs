@@ -108,13 +108,15 @@ pub(super) fn uses(
     let mut known: Vec<(CredentialId, i64)> = earlier.iter().flat_map(named).collect();
     let mut counted = Vec::with_capacity(used.len());
     for used in used {
-        let version = (used.credential_id, used.version);
+        // What the run itself received has no statistics.
+        let (Some(credential), Some(number)) = (used.credential_id, used.version) else { continue };
+        let version = (credential, number);
         let is_new = !failed && !known.contains(&version);
         known.push(version);
         counted.push(Use {
             workspace: drive.owned.workspace,
-            credential: used.credential_id,
-            version: used.version,
+            credential,
+            version: number,
             rejected: used.rejected,
             workflow: drive.workflow,
             at: record.finished_at.unwrap_or(record.started_at),
@@ -129,14 +131,14 @@ pub(super) fn uses(
 fn named(record: &NewStep) -> Vec<(CredentialId, i64)> {
     #[derive(serde::Deserialize)]
     struct Named {
-        credential_id: CredentialId,
-        version: i64,
+        credential_id: Option<CredentialId>,
+        version: Option<i64>,
     }
     let named: Vec<Named> = match record.status {
         StepStatus::Succeeded => serde_json::from_str(&record.credentials).unwrap_or_default(),
         _ => Vec::new(),
     };
-    named.into_iter().map(|used| (used.credential_id, used.version)).collect()
+    named.into_iter().filter_map(|used| Some((used.credential_id?, used.version?))).collect()
 }
 
 /// Whether another attempt can come out differently.

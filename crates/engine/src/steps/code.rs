@@ -9,7 +9,7 @@ use keyward_sandbox::{
     Ask, CredentialHandle, Derivation as Asked, Event, Failure, FetchRequest, FetchResponse, Level,
     Limits, Outcome, Redirect, Sandbox, SandboxError, ScriptError, Session, Start,
 };
-use keyward_vault::{Answer, Derivation, Outgoing, StepFailure};
+use keyward_vault::{Answer, Derivation, Outgoing, StepFailure, Using};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,18 +75,19 @@ async fn fetch(
     request: FetchRequest,
     idempotency_key: String,
 ) -> (u32, Result<FetchResponse, ScriptError>) {
-    let mut headers: Vec<(String, Vec<u8>)> =
+    let headers: Vec<(String, Vec<u8>)> =
         request.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-    super::http::add_idempotency_key(&request.method, &mut headers, idempotency_key);
-    let outgoing = Outgoing {
+    let mut outgoing = Outgoing {
         method: request.method,
         url: request.url,
         headers,
         body: request.body,
         follow: request.redirect == Redirect::Follow,
+        ..Outgoing::default()
     };
-    let attach = request.credential.as_deref();
-    let answer = input.vault.send(outgoing, attach, input.timeout).await;
+    outgoing.add_idempotency_key(&idempotency_key);
+    let using = request.credential.as_deref().map(Using::Stored);
+    let answer = input.vault.send(outgoing, using, input.timeout).await;
     let answer = answer.map_err(|failure| script_error(input, &failure)).and_then(|answer| {
         let redirects = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
         match redirects && request.redirect == Redirect::Error {
@@ -182,7 +183,7 @@ fn log(input: &StepInput, level: Level, text: String) -> RawLine {
     };
     let line = RawLine { at: input.clock.now(), level, text: Zeroizing::new(text) };
     // Code that has read a value could print it in pieces; its lines are shown when they are whole.
-    if !input.vault.has_exposed() {
+    if !holds_back(input) {
         show(input, &masked(input, &line, input.run_vault.masker().text(&line.text)));
     }
     line
@@ -210,10 +211,6 @@ fn mask_lines(input: &StepInput, lines: &[RawLine]) -> Vec<LogLine> {
 }
 
 async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> StepResult {
-    let logs = mask_lines(input, &lines);
-    if input.vault.has_exposed() {
-        logs.iter().for_each(|line| show(input, line));
-    }
     let outcome = match outcome {
         Outcome::Output(text) => mask_output(input, &text),
         Outcome::Failed(failure) => {
@@ -225,16 +222,28 @@ async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> Ste
             Err(Failed { code: code_of(&failure), message: input.told(&failure.message) })
         }
     };
+    // Now that the masker knows what the output held.
+    let logs = mask_lines(input, &lines);
+    if holds_back(input) {
+        logs.iter().for_each(|line| show(input, line));
+    }
     let seals = seals(input, outcome.as_ref().ok(), &logs);
     StepResult { outcome, input: None, logs, seals }
 }
 
+/// Whether lines are shown only when the step has ended: code that has read a value, or that gives
+/// one, could print it before it is known, or in pieces.
+fn holds_back(input: &StepInput) -> bool {
+    input.vault.has_exposed() || !input.sealing.rules.is_empty()
+}
+
 fn mask_output(input: &StepInput, text: &str) -> Result<Masked, Failed> {
     let masker = input.run_vault.masker();
-    let value = serde_json::from_str(text).map_err(|_| Failed {
+    let mut value = serde_json::from_str(text).map_err(|_| Failed {
         code: StepErrorCode::ScriptError,
         message: Masked::from_static("the script's output is not JSON"),
     })?;
+    input.receive(&mut value).map_err(|failure| input.failed(&failure))?;
     Ok(masker.json(&value))
 }
 
@@ -245,7 +254,7 @@ pub(crate) fn seals(
     logs: &[LogLine],
 ) -> BTreeMap<String, String> {
     let texts = output.into_iter().chain(logs.iter().map(|line| &line.message));
-    texts.flat_map(|text| input.vault.seals_in(text.as_str())).collect()
+    texts.flat_map(|text| super::seals_in(input, text.as_str())).collect()
 }
 
 fn code_of(failure: &Failure) -> StepErrorCode {

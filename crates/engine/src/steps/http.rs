@@ -2,9 +2,12 @@
 
 use super::{StepInput, StepResult, code};
 use keyward_model::error::StepErrorCode;
+use keyward_model::sealing;
 use keyward_model::template::Context;
-use keyward_model::workflow::{CredentialInput, HttpStep, RenderedBody};
-use keyward_vault::{Answer, Outgoing, StepFailure};
+use keyward_model::workflow::{
+    CredentialInput, ExternalField, HttpStep, RenderedBody, RenderedRequest,
+};
+use keyward_vault::{Answer, ExternalValues, Outgoing, StepFailure, Using};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -13,28 +16,60 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Executes one attempt.
 pub(crate) async fn execute(input: &StepInput, step: &HttpStep, context: &Context) -> StepResult {
-    let prepared = match prepare(step, context) {
-        Ok(prepared) => prepared,
-        Err(failure) => return input.fail(&failure),
+    let request = match step.request.render(context) {
+        Ok(request) => request,
+        Err(error) => {
+            let failure = StepFailure::new(StepErrorCode::TemplateError, error.to_string());
+            return input.fail(&failure);
+        }
     };
-    let mut outgoing = prepared.outgoing;
-    let key = input.idempotency_key.clone();
-    add_idempotency_key(&outgoing.method, &mut outgoing.headers, key);
-    let attach = step.credential.as_ref().and_then(CredentialInput::key).map(|key| key.as_str());
-    let answer = input.vault.send(outgoing, attach, input.timeout).await;
+    let mut outgoing = Outgoing::of(request.clone());
+    let shown = shown(request, &outgoing.url);
+    outgoing.add_idempotency_key(&input.idempotency_key);
+    let scheme = step.credential.as_ref().and_then(|credential| match credential {
+        CredentialInput::External(external) => sealing::http_scheme(external),
+        CredentialInput::Stored(_) => None,
+    });
+    let using = step.credential.as_ref().map(|credential| using(credential, scheme, context));
+    let answer = input.vault.send(outgoing, using, input.timeout).await;
     let mut result = match answer {
         Ok(answer) => answered(input, &answer),
         Err(failure) => input.fail(&failure),
     };
     // Masked now that what the request needed is known: data may hold a value too.
-    let shown = input.run_vault.masker().json(&prepared.shown);
-    result.seals.extend(input.vault.seals_in(shown.as_str()));
+    let shown = input.run_vault.masker().json(&shown);
+    result.seals.extend(super::seals_in(input, shown.as_str()));
     result.input = Some(shown);
     result
 }
 
+/// What a step is authenticated with, external fields as the run's data has them now.
+pub(crate) fn using<'a>(
+    credential: &'a CredentialInput,
+    scheme: Option<&'a str>,
+    context: &Context,
+) -> Using<'a> {
+    let external = match credential {
+        CredentialInput::Stored(key) => return Using::Stored(key.as_str()),
+        CredentialInput::External(external) => external,
+    };
+    let field = |(name, field): &'a (String, ExternalField)| {
+        let value = match field {
+            ExternalField::Path(path) => context.lookup(path).cloned(),
+            ExternalField::Literal(text) => Some(Value::from(text.as_str())),
+        };
+        (name.as_str(), value)
+    };
+    let fields = external.fields.iter().map(field).collect();
+    Using::External(ExternalValues { scheme: scheme.or(external.scheme.as_deref()), fields })
+}
+
 fn answered(input: &StepInput, answer: &Answer) -> StepResult {
-    let output = input.run_vault.masker().json(&output(answer));
+    let mut output = output(answer);
+    if let Err(failure) = input.receive(&mut output) {
+        return input.fail(&failure);
+    }
+    let output = input.run_vault.masker().json(&output);
     let seals = code::seals(input, Some(&output), &[]);
     if answer.status < 400 {
         return StepResult { outcome: Ok(output), input: None, logs: Vec::new(), seals };
@@ -69,74 +104,19 @@ fn output(answer: &Answer) -> Value {
     json!({ "status": answer.status, "headers": headers, "body": body })
 }
 
-/// Adds the header that lets a service tell a repetition; a step's own wins.
-pub(crate) fn add_idempotency_key(method: &str, headers: &mut Vec<(String, Vec<u8>)>, key: String) {
-    let safe = ["GET", "HEAD"].iter().any(|safe| method.eq_ignore_ascii_case(safe));
-    let given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key"));
-    if !safe && !given {
-        headers.push(("Idempotency-Key".into(), key.into_bytes()));
-    }
-}
-
-struct Prepared {
-    outgoing: Outgoing,
-    /// What the run page shows as the step's input.
-    shown: Value,
-}
-
-fn prepare(step: &HttpStep, context: &Context) -> Result<Prepared, StepFailure> {
-    let request = step
-        .request
-        .render(context)
-        .map_err(|error| StepFailure::new(StepErrorCode::TemplateError, error.to_string()))?;
-    let url = with_query(&request.url, &request.query);
-    let shown_headers: Map<String, Value> =
-        request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    let mut shown = json!({
-        "method": request.method.as_str(), "url": url, "headers": shown_headers,
-    });
-    let (body, kind) = match request.body {
-        None => (Vec::new(), None),
-        Some(RenderedBody::Json(value)) => {
-            let body = value.to_string();
-            show(&mut shown, "json", value);
-            (body.into(), Some("application/json"))
-        }
-        Some(RenderedBody::Text(text)) => {
-            show(&mut shown, "text", text.clone().into());
-            (text.into(), Some("text/plain; charset=utf-8"))
-        }
-        Some(RenderedBody::Form(pairs)) => {
-            show(&mut shown, "form", json!(pairs));
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.extend_pairs(pairs);
-            (form.finish().into(), Some("application/x-www-form-urlencoded"))
-        }
+/// What the run page shows as the step's input.
+fn shown(request: RenderedRequest, url: &str) -> Value {
+    let headers: Map<String, Value> =
+        request.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+    let mut shown = Map::new();
+    shown.insert("method".into(), request.method.as_str().into());
+    shown.insert("url".into(), url.into());
+    shown.insert("headers".into(), headers.into());
+    match request.body {
+        None | Some(RenderedBody::Bytes(_)) => None,
+        Some(RenderedBody::Json(value)) => shown.insert("json".into(), value),
+        Some(RenderedBody::Text(text)) => shown.insert("text".into(), text.into()),
+        Some(RenderedBody::Form(pairs)) => shown.insert("form".into(), json!(pairs)),
     };
-    let mut headers: Vec<(String, Vec<u8>)> =
-        request.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-    let has_kind = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    if let Some(kind) = kind.filter(|_| !has_kind) {
-        headers.push(("Content-Type".into(), kind.into()));
-    }
-    let method = request.method.as_str().to_owned();
-    let outgoing = Outgoing { method, url, headers, body: body.into(), follow: true };
-    Ok(Prepared { outgoing, shown })
-}
-
-fn show(shown: &mut Value, name: &str, value: Value) {
-    if let Some(members) = shown.as_object_mut() {
-        members.insert(name.to_owned(), value);
-    }
-}
-
-/// The URL with the step's query parameters after its own. An unreadable URL is left for the broker.
-fn with_query(url: &str, query: &[(String, String)]) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if !query.is_empty() => {
-            parsed.query_pairs_mut().extend_pairs(query);
-            parsed.into()
-        }
-        _ => url.to_owned(),
-    }
+    Value::Object(shown)
 }

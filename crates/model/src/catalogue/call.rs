@@ -7,7 +7,7 @@ use crate::template::{
 };
 use crate::workflow::http::pairs;
 use crate::workflow::{RenderedBody, RenderedRequest};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -142,7 +142,11 @@ fn flatten(name: String, value: Value, out: &mut Vec<(String, String)>) {
 
 /// `answer` as the templates of a manifest see it; header names are in lower case.
 pub fn answer(status: u16, headers: Map<String, Value>, body: Value) -> Arc<Value> {
-    Arc::new(json!({ "status": status, "headers": headers, "body": body }))
+    let mut answer = Map::with_capacity(3);
+    answer.insert("status".into(), status.into());
+    answer.insert("headers".into(), Value::Object(headers));
+    answer.insert("body".into(), body);
+    Arc::new(Value::Object(answer))
 }
 
 fn status(context: &Context) -> u64 {

@@ -8,6 +8,7 @@ use super::{
 use crate::credential::CredentialType;
 use crate::destination::HostPattern;
 use crate::json::{Fault, child};
+use crate::json_schema::Schema;
 use crate::template::{Dialect, Root, Template, TemplatedValue};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -172,7 +173,7 @@ impl Faults {
             let at = format!("{at}/{index}");
             let plain = |name: &&str| scheme.field(name).is_some_and(|field| !field.secret);
             let names = holes(host);
-            if !names.iter().all(|name| plain(&name)) {
+            if !names.iter().all(plain) {
                 self.add::<()>(&at, "unknown_name", "names what is no plain field of the scheme");
             } else if names.is_empty() && HostPattern::parse(host).is_err() {
                 let detail = "a host is written `api.example.com`, `*.example.com` or `host:port`";
@@ -394,7 +395,7 @@ impl Faults {
     ) -> Option<Action> {
         self.line(&format!("{at}/name"), &action.name, 100);
         self.https(&format!("{at}/docs"), action.docs.as_ref());
-        let names = self.inputs(&format!("{at}/inputs"), &action.inputs);
+        let (names, inputs) = self.inputs(&format!("{at}/inputs"), &action.inputs);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         if action.request.is_none() && protocol == Protocol::Http {
             self.add::<()>(&format!("{at}/request"), "missing", "is needed");
@@ -413,7 +414,7 @@ impl Faults {
         Some(Action {
             id: action.id.clone(),
             reads: action.reads,
-            inputs: action.inputs.clone(),
+            inputs: inputs?,
             request: lift(request)?,
             secret_outputs,
             plain_outputs,
@@ -440,13 +441,18 @@ impl Faults {
         }
     }
 
-    /// The names of an action's inputs.
-    fn inputs(&mut self, at: &str, schema: &Value) -> Vec<String> {
+    /// The names of an action's inputs, and their schema.
+    fn inputs(&mut self, at: &str, schema: &Value) -> (Vec<String>, Option<Schema>) {
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             self.add::<()>(&child(at, "type"), "invalid_value", "inputs are an object");
         }
         let properties = schema.get("properties").and_then(Value::as_object);
-        properties.map(|members| members.keys().cloned().collect()).unwrap_or_default()
+        let names = properties.map(|members| members.keys().cloned().collect());
+        let schema = Schema::parse(schema).map_err(|faults| {
+            let below = |fault: Fault| Fault { pointer: format!("{at}{}", fault.pointer), ..fault };
+            self.0.extend(faults.into_iter().map(below));
+        });
+        (names.unwrap_or_default(), schema.ok())
     }
 
     fn lease(

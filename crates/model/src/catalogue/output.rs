@@ -95,10 +95,10 @@ fn walk(
                 place.pop();
             }
         }
-        Value::String(_) | Value::Number(_) if next.is_none() => {
-            if !spared.iter().any(|path| path.covers(place)) {
-                visit(place, value);
-            }
+        Value::String(_) | Value::Number(_)
+            if next.is_none() && !spared.iter().any(|path| path.covers(place)) =>
+        {
+            visit(place, value);
         }
         _ => {}
     }

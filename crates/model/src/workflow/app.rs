@@ -3,6 +3,7 @@
 use super::credential::CredentialInput;
 use super::node::Object;
 use crate::template::TemplatedValue;
+use serde_json::{Value, json};
 
 /// The members of an `app` step.
 pub(super) const MEMBERS: &[&str] = &["app", "action", "credential", "inputs"];
@@ -18,6 +19,8 @@ pub struct AppStep {
     pub credential: Option<CredentialInput>,
     /// The action's inputs: an object.
     pub inputs: TemplatedValue,
+    /// The inputs as they are written, for holding them against the action's schema.
+    pub written: Value,
 }
 
 impl AppStep {
@@ -25,11 +28,12 @@ impl AppStep {
         let app = step.required("app").and_then(|app| app.line(100));
         let action = step.required("action").and_then(|action| action.line(100));
         let credential = step.optional("credential", CredentialInput::read);
+        let written = step.get("inputs").map_or_else(|| json!({}), |inputs| inputs.value.clone());
         let inputs = match step.get("inputs") {
             Some(inputs) => inputs.open_object().and_then(|inputs| inputs.node.data()),
-            None => TemplatedValue::compile(&serde_json::json!({}), "").ok(),
+            None => TemplatedValue::compile(&json!({}), "").ok(),
         };
         let (app, action) = (app?, action?);
-        Some(Self { app, action, credential: credential?, inputs: inputs? })
+        Some(Self { app, action, credential: credential?, inputs: inputs?, written })
     }
 }

@@ -21,8 +21,8 @@ impl Feature {
     pub const ALL: &[Self] =
         &[Self::AppStep, Self::AgentStep, Self::Schedule, Self::ForEach, Self::External];
 
-    /// What this server runs beside `code` and `http` steps behind `http` and `manual` triggers.
-    pub const AVAILABLE: &[Self] = &[];
+    /// What this server runs of them.
+    pub const AVAILABLE: &[Self] = &[Self::AppStep, Self::External];
 
     /// The text of a refusal.
     pub(super) fn refusal(self) -> &'static str {

@@ -19,8 +19,45 @@ pub enum CredentialInput {
 pub struct External {
     /// The scheme or credential type; `None` where the app has one only.
     pub scheme: Option<String>,
-    /// Each secret field and the static path that feeds it.
-    pub fields: Vec<(String, Path)>,
+    /// Each field and what feeds it.
+    pub fields: Vec<(String, ExternalField)>,
+}
+
+/// What feeds an external credential's field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExternalField {
+    /// A static path into the trigger or an earlier step's output.
+    Path(Path),
+    /// A text, for fields that are not secret.
+    Literal(String),
+}
+
+impl External {
+    /// The names of the fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether there is a field of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    /// The fields that the run's data feeds.
+    pub fn paths(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.fields.iter().filter_map(|(name, field)| match field {
+            ExternalField::Path(path) => Some((name.as_str(), path)),
+            ExternalField::Literal(_) => None,
+        })
+    }
+
+    /// The fields that are written out.
+    pub fn literals(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().filter_map(|(name, field)| match field {
+            ExternalField::Path(_) => None,
+            ExternalField::Literal(text) => Some((name.as_str(), text.as_str())),
+        })
+    }
 }
 
 impl CredentialInput {
@@ -80,7 +117,7 @@ impl External {
             }
             let read: Vec<_> = fields
                 .members()
-                .map(|(name, field)| Some((name.to_owned(), read_path(&field)?)))
+                .map(|(name, field)| Some((name.to_owned(), read_field(&field)?)))
                 .collect();
             read.into_iter().collect::<Option<Vec<_>>>()
         });
@@ -89,13 +126,12 @@ impl External {
 }
 
 /// The static path in an `$external` field: what feeds it must be known when the workflow is saved,
-/// so that the value is sealed before anything is stored.
-fn read_path(field: &Node<'_>) -> Option<Path> {
+/// so that the value is sealed before anything is stored. Which fields may be written out instead is
+/// the catalogue's to check.
+fn read_field(field: &Node<'_>) -> Option<ExternalField> {
     let text = field.text()?;
     if !text.contains("{{") {
-        let detail = "a literal value is not taken here: save it as a credential, or name where \
-                      the run's data has it, such as {{ trigger.body.token }}";
-        return field.fault("literal_secret", detail);
+        return Some(ExternalField::Literal(text.to_owned()));
     }
     let template = field.lone_template()?;
     let path = template.lone_path().filter(|path| match path.root {
@@ -103,7 +139,7 @@ fn read_path(field: &Node<'_>) -> Option<Path> {
         Root::Step(_) => true,
         _ => false,
     });
-    path.cloned().or_else(|| {
+    path.cloned().map(ExternalField::Path).or_else(|| {
         let detail = "must be a plain path into the trigger or an earlier step's output, such as \
                       {{ steps.lookup.output.rows[0].token }}, without filters or operators";
         field.fault("computed_path", detail)

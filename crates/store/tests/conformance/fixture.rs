@@ -69,6 +69,7 @@ impl Fixture {
             origin: Origin::Hook,
             starter: Actor::system(),
             member: None,
+            seals: "{}".into(),
             trigger: masked(r#"{"body":{"n":1}}"#),
             no_store: false,
             retry_of: None,
@@ -105,6 +106,7 @@ impl Fixture {
             secret: vec!["value".into()],
             template: None,
             test: None,
+            ..Details::default()
         };
         let hosts = ["api.example.com".to_owned(), "*.example.org".to_owned()];
         Credential {

@@ -51,6 +51,12 @@ pub(crate) fn fill(draft: &Draft, known: &Known, values: Values<'_>) -> Filled {
     }
 }
 
+/// A text with its sealed values filled as they are.
+pub(crate) fn raw(known: &Known, text: &str, values: Values<'_>) -> Zeroizing<Vec<u8>> {
+    let filled = substitute(known, text.as_bytes(), Form::Raw, values);
+    filled.unwrap_or_else(|| Zeroizing::new(text.as_bytes().to_vec()))
+}
+
 fn body_form(draft: &Draft) -> Form {
     let content_type = draft
         .headers()

@@ -1,21 +1,59 @@
 //! `custom`: a template of headers, query parameters and JSON members with `{{ field }}` holes.
 
-use super::{AttachError, Fields, set_header, set_query};
-use crate::broker::Outgoing;
+use super::{AttachError, Fields, basic, set_header, set_query};
+use crate::broker::{Outgoing, Sign};
+use keyward_model::catalogue::SigV4;
 use serde_json::{Map, Value};
 
 pub(super) fn attach(fields: &Fields<'_>, request: &mut Outgoing) -> Result<(), AttachError> {
-    let template = fields.credential.details.template.as_ref().ok_or(AttachError::NoTemplate)?;
+    let template = fields.details.template.as_ref().ok_or(AttachError::NoTemplate)?;
     for (name, text) in entries(template, "headers") {
-        set_header(request, name, fill(fields, text.as_str().unwrap_or_default())?);
+        if let Some(text) = filled(fields, text)? {
+            set_header(request, name, text);
+        }
     }
     for (name, text) in entries(template, "query") {
-        set_query(request, name, &fill(fields, text.as_str().unwrap_or_default())?)?;
+        if let Some(text) = filled(fields, text)? {
+            set_query(request, name, &text)?;
+        }
+    }
+    if let Some(basic) = template.get("basic") {
+        let part = |name| basic.get(name).map_or(Ok(None), |text| filled(fields, text));
+        let (username, password) = (part("username")?, part("password")?);
+        let (username, password) = (username.unwrap_or_default(), password.unwrap_or_default());
+        basic::set(request, &username, &password);
+    }
+    if let Some(sigv4) = template.get("sigv4") {
+        request.sign = Some(sign(fields, sigv4)?);
+    }
+    if let Some(pem) = fields.plain("ca_pem").filter(|_| fields.details.app.is_some()) {
+        request.roots = Some(pem.as_bytes().into());
     }
     match template.get("json").and_then(Value::as_object) {
         Some(members) if !members.is_empty() => add_members(fields, members, request),
         _ => Ok(()),
     }
+}
+
+/// A text with its holes filled. What an app's form leaves open is left out with what names it.
+fn filled(fields: &Fields<'_>, text: &Value) -> Result<Option<String>, AttachError> {
+    match fill(fields, text.as_str().unwrap_or_default()) {
+        Err(AttachError::UnknownField) if fields.details.app.is_some() => Ok(None),
+        filled => filled.map(Some),
+    }
+}
+
+fn sign(fields: &Fields<'_>, sigv4: &Value) -> Result<Sign, AttachError> {
+    let rule: SigV4 =
+        serde_json::from_value(sigv4.clone()).map_err(|_| AttachError::NoTemplate)?;
+    let field = |name: &str| fields.text(name).ok_or(AttachError::MissingField);
+    Ok(Sign {
+        service: rule.service,
+        region: fill(fields, &rule.region)?,
+        access_key_id: field(&rule.access_key_id)?,
+        secret_access_key: field(&rule.secret_access_key)?,
+        session_token: fields.text(&rule.session_token),
+    })
 }
 
 fn entries<'a>(template: &'a Value, part: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {

@@ -44,6 +44,6 @@ pub(super) fn not_allowed(key: &str, reason: &str, to: Option<&str>) -> StepFail
     StepFailure::of_key(StepErrorCode::CredentialNotAllowedHere, key, message)
 }
 
-pub(super) fn internal() -> StepFailure {
+pub(crate) fn internal() -> StepFailure {
     StepFailure::new(StepErrorCode::Internal, "the server lost track of a sealed value")
 }

@@ -2,7 +2,7 @@
 //! status of a credential that does not open.
 
 use super::failure::{not_allowed, unusable};
-use super::{Audible, Released, StepFailure, StepVault, UsedCredential};
+use super::{Audible, Holder, Released, StepFailure, StepVault, UsedCredential};
 use crate::vault::VaultError;
 use keyward_model::audit::{Action, Event, Outcome};
 use keyward_model::credential::{Credential, Status};
@@ -36,10 +36,11 @@ impl StepVault {
         destination: Option<String>,
         access: &'static str,
     ) {
+        let stored = !self.0.received.values().any(|(_, kept)| kept.about.id == credential.id);
         let used = UsedCredential {
             key: credential.key.clone(),
-            credential_id: credential.id,
-            version: credential.version,
+            credential_id: stored.then_some(credential.id),
+            version: stored.then_some(credential.version),
             destination,
             access,
             rejected: false,
@@ -53,10 +54,10 @@ impl StepVault {
     }
 
     /// Notes whether the service refused the values that a request carried.
-    pub(crate) fn note_answer(&self, keys: &[&str], status: u16) {
-        let rejected = matches!(status, 401 | 403);
+    pub(crate) fn note_answer(&self, holders: &[&Holder], rejected: bool) {
+        let keys: Vec<String> = holders.iter().map(|holder| self.shown(holder)).collect();
         let mut state = self.state();
-        for used in state.used.iter_mut().filter(|used| keys.contains(&used.key.as_str())) {
+        for used in state.used.iter_mut().filter(|used| keys.contains(&used.key)) {
             used.rejected = rejected;
         }
     }

@@ -1,0 +1,119 @@
+//! Does an app's action: for a step, and for a linked credential. What the manifest calls secret is
+//! sealed before anything is given back.
+
+mod database;
+mod http;
+mod mail;
+mod sign_in;
+
+use crate::authentication::{Authentication, Using};
+use crate::step::{StepFailure, StepVault, internal};
+use keyward_model::catalogue::{Action, App, OutputPath, Protocol, SchemeOf};
+use keyward_model::error::StepErrorCode;
+use keyward_model::sealing::{SealRule, Sealing};
+use keyward_model::template::Root;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An action to be done.
+pub struct Act<'a> {
+    /// The app.
+    pub app: &'a Arc<App>,
+    /// The action's id.
+    pub action: &'a str,
+    /// Its inputs.
+    pub inputs: Value,
+    /// What it is authenticated with.
+    pub using: Using<'a>,
+    /// What is sealed of its output, beside what the manifest says.
+    pub sealing: &'a Sealing,
+    /// The same for each attempt.
+    pub idempotency_key: &'a str,
+    /// The time that it has.
+    pub timeout: Duration,
+}
+
+/// An action with everything that it needs at hand.
+pub(crate) struct Doing<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) action: &'a Action,
+    pub(crate) scheme: SchemeOf<'a>,
+    pub(crate) inputs: Arc<Value>,
+    pub(crate) authentication: Authentication,
+    pub(crate) idempotency_key: &'a str,
+    pub(crate) deadline: Instant,
+}
+
+impl StepVault {
+    /// Does an action and gives its output, secrets sealed.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being done.
+    pub async fn act(&self, act: Act<'_>) -> Result<Value, StepFailure> {
+        let sealing = act.sealing.clone();
+        let mut doing = self.prepare(act)?;
+        let mut output = self.act_plainly(&mut doing).await?;
+        self.seal_output(&doing, &sealing, &mut output)?;
+        Ok(output)
+    }
+
+    pub(crate) fn prepare<'a>(&self, act: Act<'a>) -> Result<Doing<'a>, StepFailure> {
+        let app: &'a App = act.app;
+        let action = app.action(act.action).ok_or_else(|| {
+            let message = format!("app \"{}\" has no action \"{}\" any more", app.id(), act.action);
+            StepFailure::new(StepErrorCode::ValidationFailed, message)
+        })?;
+        let faults = action.inputs.validate(&act.inputs, "");
+        if let Some(fault) = faults.first() {
+            let place = fault.pointer.trim_start_matches('/').replace('/', ".");
+            let message = format!("input \"{place}\": {}", fault.detail);
+            return Err(StepFailure::new(StepErrorCode::ValidationFailed, message));
+        }
+        let (authentication, scheme) = match act.using {
+            Using::Stored(key) => self.stored_for(key, app)?,
+            Using::External(values) => self.external_for(app, values)?,
+        };
+        let (inputs, idempotency_key) = (Arc::new(act.inputs), act.idempotency_key);
+        let deadline = Instant::now() + act.timeout;
+        Ok(Doing { app, action, scheme, inputs, authentication, idempotency_key, deadline })
+    }
+
+    /// The output with its secrets in it: it goes no further than this crate.
+    pub(crate) async fn act_plainly(&self, doing: &mut Doing<'_>) -> Result<Value, StepFailure> {
+        match doing.app.manifest.protocol {
+            Protocol::Http => self.act_by_http(doing).await,
+            Protocol::Smtp => self.send_mail(doing).await,
+            Protocol::Postgres | Protocol::Mysql | Protocol::Sqlite => self.query(doing).await,
+        }
+    }
+
+    fn seal_output(
+        &self,
+        doing: &Doing<'_>,
+        sealing: &Sealing,
+        output: &mut Value,
+    ) -> Result<(), StepFailure> {
+        let mut sealing = sealing.clone();
+        sealing.rules.extend(doing.secret_rules());
+        let root = Root::Step(self.context().step.clone());
+        let received = self.run().receive(self.context(), &root, output, &sealing);
+        received.map_err(|error| {
+            tracing::error!(run = %self.context().run, %error, "output not sealed");
+            internal()
+        })
+    }
+}
+
+impl Doing<'_> {
+    /// What of the output is secret: by the manifest, and for databases by the step's word.
+    fn secret_rules(&self) -> Vec<SealRule> {
+        let columns = self.inputs.get("secret_columns").and_then(Value::as_array);
+        let columns = columns.into_iter().flatten().filter_map(Value::as_str);
+        let columns = columns.filter_map(|name| OutputPath::parse(&format!("rows[*].{name}")));
+        let paths = self.action.secret_outputs.iter().cloned().chain(columns);
+        let spared = &self.action.plain_outputs;
+        let rule = |path| SealRule { path, spared: spared.clone(), hosts: Vec::new() };
+        paths.map(rule).collect()
+    }
+}
