@@ -1,7 +1,10 @@
-//! From an author's source to what QuickJS runs: types stripped, keys found, one function.
+//! From an author's source to what QuickJS runs: types stripped, keys found, one function; and
+//! what that returns.
 //!
 //! Runs in a step's process, because hostile sources can overflow the parser's stack.
 
+use crate::flow;
+use crate::shape::Shape;
 use crate::step::{Compiled, KeyLiteral, Language};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,9 +19,9 @@ use swc_ecma_parser::{EsSyntax, Parser, StringInput, Syntax, TsSyntax, lexer::Le
 use swc_ecma_visit::{Visit, VisitWith};
 
 /// Before the source, on its first line, so that its lines keep their numbers.
-const BEFORE: &str = "(async function () {";
+pub(crate) const BEFORE: &str = "(async function () {";
 /// After the source, on a line of its own, so that a last comment ends.
-const AFTER: &str = "\n})";
+pub(crate) const AFTER: &str = "\n})";
 
 /// What is wrong with a source, at the author's position.
 #[derive(Debug)]
@@ -56,7 +59,15 @@ pub(crate) fn compile(
     check(&javascript).map_err(|(line, message)| place.line_fault(line, message))?;
     let keys: BTreeSet<_> = finder.found.iter().map(|(key, _)| key.clone()).collect();
     let literals = finder.found.into_iter().map(|(key, span)| place.literal(key, span)).collect();
-    Ok(Compiled { javascript, keys: keys.into_iter().collect(), literals })
+    let returns = body(&script).map_or(Shape::Unknown, flow::returns);
+    Ok(Compiled { javascript, keys: keys.into_iter().collect(), literals, returns })
+}
+
+/// The statements of the one function.
+pub(crate) fn body(script: &Script) -> Option<&[Stmt]> {
+    let [Stmt::Expr(statement)] = script.body.as_slice() else { return None };
+    let Expr::Fn(function) = bare(&statement.expr) else { return None };
+    Some(&function.function.body.as_ref()?.stmts)
 }
 
 /// Finds the author's line and column for a position in the wrapped source.
@@ -97,7 +108,7 @@ fn syntax(language: Language) -> Syntax {
 }
 
 /// The syntax tree and the position of its first byte, or where and what is wrong.
-fn parse(wrapped: &str, language: Language) -> Result<(Script, u32), (u32, String)> {
+pub(crate) fn parse(wrapped: &str, language: Language) -> Result<(Script, u32), (u32, String)> {
     let map: Lrc<SourceMap> = Lrc::default();
     let file = map.new_source_file(FileName::Anon.into(), wrapped.to_owned());
     let lexer = Lexer::new(syntax(language), EsVersion::latest(), StringInput::from(&*file), None);
@@ -222,7 +233,7 @@ impl Visit for Finder {
 }
 
 /// The expression inside parentheses and types.
-fn bare(expr: &Expr) -> &Expr {
+pub(crate) fn bare(expr: &Expr) -> &Expr {
     match expr {
         Expr::Paren(inner) => bare(&inner.expr),
         Expr::TsAs(inner) => bare(&inner.expr),
@@ -234,7 +245,7 @@ fn bare(expr: &Expr) -> &Expr {
 }
 
 /// The text of a string literal, or of a template without holes.
-fn literal(expr: &Expr) -> Option<String> {
+pub(crate) fn literal(expr: &Expr) -> Option<String> {
     match bare(expr) {
         Expr::Lit(Lit::Str(text)) => text.value.as_str().map(str::to_owned),
         Expr::Tpl(template) if template.exprs.is_empty() => {

@@ -6,6 +6,7 @@ use crate::confine;
 use crate::host::Host;
 use crate::memory::{self, Bounded};
 use crate::natives;
+use crate::step::Compiled;
 use crate::wire::{FromStep, RunHeader, ToStep};
 use bytes::Bytes;
 use rquickjs::context::EvalOptions;
@@ -146,9 +147,9 @@ impl Engine {
                 let check = |javascript: &str| self.context.with(|ctx| check(&ctx, javascript));
                 match compile::compile(&source, language, check) {
                     Ok(compiled) => {
-                        let (keys, literals) = (compiled.keys, compiled.literals);
-                        let header = FromStep::Compiled { keys, literals };
-                        self.host.queue(&header, compiled.javascript.as_bytes());
+                        let Compiled { javascript, keys, literals, returns } = compiled;
+                        let header = FromStep::Compiled { keys, literals, returns };
+                        self.host.queue(&header, javascript.as_bytes());
                     }
                     Err(error) => {
                         let compile::Fault { line, column, message } = error;

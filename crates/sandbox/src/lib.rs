@@ -11,12 +11,14 @@ mod confine;
 mod descriptors;
 mod engine;
 mod error;
+mod flow;
 mod host;
 mod memory;
 mod natives;
 mod pool;
 mod sandbox;
 mod session;
+mod shape;
 mod step;
 mod walls;
 mod wire;
@@ -25,6 +27,7 @@ mod zygote;
 pub use error::{CompileError, CompileFailure, SandboxError, ScriptError};
 pub use sandbox::{Options, Sandbox};
 pub use session::Session;
+pub use shape::{How, InputPath, Origins, Segment, Shape};
 pub use step::{
     Answer, Ask, Compiled, CredentialHandle, Derivation, Event, Failure, FetchRequest,
     FetchResponse, KeyLiteral, Language, Level, Limits, Outcome, Redirect, Start,

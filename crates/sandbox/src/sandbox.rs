@@ -129,10 +129,10 @@ impl Sandbox {
             answer = Session::new(child, rest, &limits, Vec::new()).next_compiled().await;
         }
         match answer {
-            Some((FromStep::Compiled { keys, literals }, body)) => {
+            Some((FromStep::Compiled { keys, literals, returns }, body)) => {
                 let javascript = String::from_utf8(body.into())
                     .map_err(|_| at_start("the source cannot be compiled"))?;
-                Ok(Compiled { javascript, keys, literals })
+                Ok(Compiled { javascript, keys, literals, returns })
             }
             Some((FromStep::Refused { line, column, message }, _)) => {
                 Err(CompileError { line, column, message }.into())

@@ -501,7 +501,7 @@ mod tests {
             (frame(r#"{"output":{}}"#, &[0x22, 0xff, 0x22]), rules, 0),
             (frame(r#"{"output":{}}"#, deep.as_bytes()), rules, 0),
             (frame(r#"{"output":{}}"#, b"")[..12].to_vec(), "memory_limit", 0),
-            (frame(r#"{"compiled":{"keys":[],"literals":[]}}"#, b""), rules, 0),
+            (frame(r#"{"compiled":{"keys":[],"literals":[],"returns":"unknown"}}"#, b""), rules, 0),
             (frame(r#"{"refused":{"line":1,"column":1,"message":""}}"#, b""), rules, 0),
             (log.repeat(10), rules, 3),
             (frame(r#"{"log":{"level":"loud"}}"#, b""), rules, 0),

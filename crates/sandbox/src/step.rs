@@ -1,6 +1,7 @@
 //! What goes into a step, what it asks for on the way, and how it ends.
 
 use crate::error::ScriptError;
+use crate::shape::Shape;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -334,4 +335,6 @@ pub struct Compiled {
     pub keys: Vec<String>,
     /// Each of those literals, in their order.
     pub literals: Vec<KeyLiteral>,
+    /// What the output is made of.
+    pub returns: Shape,
 }

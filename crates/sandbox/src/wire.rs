@@ -4,6 +4,7 @@
 //! schema (serde_json bounds their depth), and a body is never parsed here.
 
 use crate::error::ScriptError;
+use crate::shape::Shape;
 use crate::step::{KeyLiteral, Language, Level, Redirect};
 use bytes::{Buf, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
@@ -77,7 +78,7 @@ pub(crate) enum FromStep {
     /// No body.
     Failed { code: String, message: String, key: Option<String>, line: Option<u32> },
     /// Body: the compiled source.
-    Compiled { keys: Vec<String>, literals: Vec<KeyLiteral> },
+    Compiled { keys: Vec<String>, literals: Vec<KeyLiteral>, returns: Shape },
     /// No body.
     Refused { line: u32, column: u32, message: String },
 }

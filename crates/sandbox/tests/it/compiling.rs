@@ -1,7 +1,7 @@
 //! Compilation: keys found, one function, positions of the author's source.
 
 use crate::helper::sandbox;
-use keyward_sandbox::{CompileError, CompileFailure, Language};
+use keyward_sandbox::{CompileError, CompileFailure, How, InputPath, Language, Segment, Shape};
 
 async fn fault(
     sandbox: &keyward_sandbox::Sandbox,
@@ -50,6 +50,21 @@ async fn finds_the_keys_that_stand_as_literals() {
     let typed = "const k = credential('A' as string); credential(('B')!); await fetch(u, { credential: 'C' } satisfies X)";
     let compiled = sandbox.compile(typed, Language::Typescript).await.expect("it compiles");
     assert_eq!(compiled.keys, ["A", "B", "C"]);
+}
+
+#[tokio::test]
+async fn says_what_the_output_is_made_of() {
+    let sandbox = sandbox().await;
+    let source = "const { token } = trigger.body;\nreturn { auth: `Bearer ${token}`, n: 1 }";
+    let path = ["trigger", "body", "token"].map(Segment::named).to_vec();
+    for language in [Language::Javascript, Language::Typescript] {
+        let compiled = sandbox.compile(source, language).await.expect(source);
+        let origins = compiled.returns.origins(&[Segment::named("auth")]).expect("it is told");
+        assert_eq!(origins.inputs, [InputPath { path: path.clone(), how: How::Within }]);
+        assert!(!origins.fetched);
+        let unknown = sandbox.compile("return eval('trigger')", language).await.expect("it runs");
+        assert_eq!(unknown.returns, Shape::Unknown);
+    }
 }
 
 #[tokio::test]
