@@ -77,7 +77,7 @@ pub(super) struct Found<'d> {
     pub(super) own_id: Option<&'d str>,
     /// In lower case.
     pub(super) method: &'static str,
-    /// With its `{parameters}`.
+    /// With its `{parameters}`; what stands behind a `#` only tells two of the same path apart.
     pub(super) path: &'d str,
     /// What all operations of this path share.
     pub(super) item: Node<'d>,
@@ -87,7 +87,12 @@ pub(super) struct Found<'d> {
 impl<'d> Document<'d> {
     /// Takes a description of OpenAPI 3.
     pub(super) fn open(value: &'d Value) -> Result<Self, Fault> {
-        let version = value.get("openapi").and_then(Value::as_str).unwrap_or_default();
+        // YAML makes a number of `3.1`.
+        let version = value.get("openapi").map(|version| match version {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        let version = version.unwrap_or_default();
         if value.get("swagger").is_some() {
             let detail = "this is Swagger 2.0; convert the description to OpenAPI 3 first";
             return Err(Fault::new("/swagger", "unsupported_version", detail));

@@ -18,7 +18,9 @@ pub(super) fn of(name: &str, prefix: &str) -> String {
         let after = letters.get(at + 1).copied().unwrap_or(' ');
         let begins = before.is_ascii_lowercase() || before.is_ascii_digit();
         // The last capital of `HTMLPage` begins the next word.
-        let ends_acronym = before.is_ascii_uppercase() && after.is_ascii_lowercase();
+        let two_before = at.checked_sub(2).and_then(|at| letters.get(at)).copied().unwrap_or(' ');
+        let in_acronym = before.is_ascii_uppercase() && two_before.is_ascii_uppercase();
+        let ends_acronym = in_acronym && after.is_ascii_lowercase();
         if letter.is_ascii_uppercase() && (begins || ends_acronym) {
             push_break(&mut words);
         }
@@ -70,6 +72,7 @@ mod tests {
         check("getHTMLPage", "get_html_page");
         check("get /v1/things/{thingId}", "get_v1_things_thing_id");
         check("createV2Thing", "create_v2_thing");
+        check("OAuth2Token", "oauth2_token");
         check("  __weird..name!! ", "weird_name");
         check("2fa", "op_2fa");
         check("Größe", "gr_e");

@@ -255,7 +255,8 @@ fn path(
 ) -> Result<String, Fault> {
     let odd = || found.operation.fault("unsupported_path", "the path cannot stand in a URL");
     let mut out = String::new();
-    let mut rest = found.path;
+    let literal = found.path.split('#').next().unwrap_or_default();
+    let mut rest = literal;
     while let Some((before, after)) = rest.split_once('{') {
         let (name, after) = after.split_once('}').ok_or_else(odd)?;
         out.push_str(before);
@@ -270,7 +271,6 @@ fn path(
         rest = after;
     }
     out.push_str(rest);
-    let literal = found.path;
     let fits = |c: char| c.is_ascii_graphic() && !"\"<>\\^`|#%".contains(c);
     let in_query = literal.split_once('?').is_some_and(|(_, query)| query.contains('{'));
     if in_query || rest.contains(['{', '}']) || !literal.chars().all(fits) {

@@ -109,7 +109,7 @@ fn what_cannot_be_done_is_told_with_its_place() {
         "/paths/~1b/get/parameters/0 missing",
     );
     check_unsupported("trace", "/b", none(), none(), "/paths/~1b/trace unsupported_method");
-    check_unsupported("get", "/b#x", none(), none(), "/paths/~1b#x/get unsupported_path");
+    check_unsupported("get", "/b%20x", none(), none(), "/paths/~1b%20x/get unsupported_path");
     check_unsupported("get", "/b/{x", none(), none(), "/paths/~1b~1{x/get unsupported_path");
     check_unsupported("get", "/b/x}", none(), none(), "/paths/~1b~1x}/get unsupported_path");
     check_unsupported(
@@ -185,7 +185,8 @@ fn only_descriptions_of_version_3_are_read() {
     check(json!({"swagger": "2.0", "paths": {}}), "/swagger unsupported_version");
     check(json!({"openapi": "4.0.0", "paths": {}}), "/openapi unsupported_version");
     check(json!({"asyncapi": "3.0.0"}), "/openapi unsupported_version");
-    check(json!({"openapi": 3.1, "paths": {}}), "/openapi unsupported_version");
+    check(json!({"openapi": 2.5, "paths": {}}), "/openapi unsupported_version");
+    check(json!({"openapi": 3.1, "paths": {}}), "/paths missing");
     check(json!([]), "/openapi unsupported_version");
     check(json!({"openapi": "3.1.0"}), "/paths missing");
     check(json!({"openapi": "3.1.0", "paths": {}}), "/paths missing");

@@ -29,6 +29,7 @@ fn parameters_stand_where_they_are_described() {
     let object = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}});
     let none = || json!({});
     check("/b/{p}/x", parameter("path", text.clone(), none()), json!("a/b c"), "/b/a%2Fb%20c/x");
+    check("/b/{p}#same", parameter("path", text.clone(), none()), json!("x"), "/b/x");
     check("/b/{p}:run", parameter("path", text.clone(), none()), json!("x"), "/b/x:run");
     check("/b/{p}", parameter("path", list.clone(), none()), json!(["a", "b"]), "/b/a%2Cb");
     check("/b/{p}", json!({}), json!("undeclared"), "/b/undeclared");
