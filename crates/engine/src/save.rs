@@ -50,8 +50,8 @@ impl Engine {
             let StepKind::Code(code) = &step.kind else { continue };
             match self.compile(position, code).await {
                 Ok(compiled) => {
-                    let script =
-                        Script { javascript: compiled.javascript.into(), keys: compiled.keys };
+                    let Compiled { javascript, keys, returns, .. } = compiled;
+                    let script = Script { javascript: javascript.into(), keys, returns };
                     scripts.insert(step.id.as_str().to_owned(), script);
                 }
                 Err(SaveError::Faults(found)) => faults.extend(found),
