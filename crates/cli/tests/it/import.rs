@@ -176,23 +176,28 @@ fn values_that_a_file_does_not_hold_are_given_beside_it() {
     saved(&scene, &["Login", "Slack_bot", "app_db", "u_bob_token"]);
 }
 
+/// Runs a command against the server; gives its success and what it printed.
+fn keyward(scene: &Scene, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = Command::new(KEYWARD);
+    command.args(arguments).env_clear().env("KEYWARD_URL", &scene.server.url);
+    command.env("KEYWARD_TOKEN", &scene.server.token).env("KEYWARD_WORKSPACE", "default");
+    command.env("HOME", scene.server.private()).stdin(Stdio::null());
+    let output = command.output().expect("it runs");
+    scene.server.evidence.keep("commands.out", &output.stdout);
+    scene.server.evidence.keep("commands.err", &output.stderr);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
 fn the_command_shows_a_preview_and_asks() {
     let scene = Scene::start("import-command");
     let file = scene.server.private().join("my.env");
     fs::write(&file, format!("ONE={}\nTWO={}\n", scene.canary("ONE"), scene.canary("TWO")))
         .unwrap();
+    let file = file.to_str().unwrap();
     let run = |more: &[&str]| {
-        let mut command = Command::new(KEYWARD);
-        command.args(["credential", "import", file.to_str().unwrap(), "--format", "env"]);
-        command.args(more).env_clear().env("KEYWARD_URL", &scene.server.url);
-        command.env("KEYWARD_TOKEN", &scene.server.token).env("KEYWARD_WORKSPACE", "default");
-        command.env("HOME", scene.server.private()).stdin(Stdio::null());
-        let output = command.output().expect("it runs");
-        scene.server.evidence.keep("commands.out", &output.stdout);
-        scene.server.evidence.keep("commands.err", &output.stderr);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.success(), text(&output.stdout), text(&output.stderr))
+        keyward(&scene, &[&["credential", "import", file, "--format", "env"], more].concat())
     };
     let (done, shown, error) = run(&[]);
     assert!(!done && shown.contains("create") && error.contains("--yes"), "{shown}{error}");
@@ -268,4 +273,44 @@ fn a_workflow_is_imported_with_a_binding_for_each_key() {
             .post("/workflows/import", &json!({ "yaml": yaml, "active": true }))
             .expect(201);
     });
+}
+
+#[test]
+fn the_command_says_which_keys_are_open_and_binds_them() {
+    let scene = Scene::start("import-workflow-command");
+    let value = scene.canary("HERE_TOKEN");
+    scene.api_key("HERE_TOKEN", &value);
+    let source = "await fetch('HOST/', { headers: { a: credential('OLD_TOKEN') } }); return 1;";
+    let definition = json!({
+        "name": "Moved", "trigger": { "kind": "manual" }, "steps": [scene.code("a", source)],
+    });
+    let exported = json!({ "definition": definition, "credentials": ["OLD_TOKEN"] });
+    let path = scene.server.private().join("moved.json");
+    fs::write(&path, exported.to_string()).unwrap();
+    let import = |more: &[&str]| {
+        let file = path.to_str().unwrap();
+        keyward(&scene, &[&["--json", "workflow", "import", file], more].concat())
+    };
+    let told = "--bind OLD_TOKEN=…: you may use HERE_TOKEN";
+    for (wrong, code) in [
+        (&[][..], "(missing)"),
+        (&["--bind", "OLD_TOKEN=NOT_THERE"], "(unknown_key)"),
+        (&["--bind", "OLD_TOKEN=no key"], "(invalid_key)"),
+    ] {
+        let (done, shown, error) = import(wrong);
+        assert!(!done && error.contains(&format!("{told} {code}")), "{shown}{error}");
+    }
+    assert_eq!(scene.server.get("/workflows").expect(200)["items"], json!([]));
+    let bind = ["--bind", "OLD_TOKEN=HERE_TOKEN"];
+    for (more, active) in [(&[][..], true), (&["--inactive"], false)] {
+        let (done, shown, error) = import(&[&bind, more].concat());
+        assert!(done, "{shown}{error}");
+        let made: Value = serde_json::from_str(&shown).expect("JSON");
+        assert_eq!(made["active"], active, "{made}");
+        if active {
+            let run = scene.run_again(made["id"].as_str().unwrap(), &json!({}));
+            assert_eq!(run["status"], "succeeded", "{run}");
+            assert_eq!(scene.echo.received()[0].header("a"), Some(value.as_str()));
+        }
+    }
 }

@@ -208,12 +208,19 @@ fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     format!("{path}?{encoded}")
 }
 
+/// What the server refused: its problem (RFC 9457), printed with a line for each fault.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", describe(problem))]
+pub(crate) struct Refused {
+    pub(crate) problem: Value,
+}
+
 fn read_answer(status: u16, body: &[u8]) -> anyhow::Result<Value> {
     let value = if body.is_empty() { Some(Value::Null) } else { serde_json::from_slice(body).ok() };
     match (status, value) {
         (200..=299, Some(value)) => Ok(value),
         (400..=599, Some(value)) if value.get("title").is_some() => {
-            anyhow::bail!("{}", describe(&value))
+            Err(Refused { problem: value }.into())
         }
         _ => anyhow::bail!(
             "the server answered with status {status} and not as Keyward does; is the URL right?"

@@ -1,4 +1,6 @@
-//! `keyward workflow`: applied from files, exported, listed, run, switched on and off.
+//! `keyward workflow`: applied from files, exported, imported, listed, run, switched on and off.
+
+mod import;
 
 use super::client::{Body, Client, segment};
 use super::{secret, table};
@@ -29,6 +31,8 @@ pub(crate) enum Command {
         /// Name or id.
         workflow: String,
     },
+    /// Make a workflow of a definition from elsewhere, each key that it names bound to one of yours.
+    Import(import::Import),
     /// List workflows.
     List,
     /// Run a workflow by hand.
@@ -59,6 +63,7 @@ pub(crate) async fn run(command: Command, client: &Client) -> anyhow::Result<()>
     match command {
         Command::Apply { file, id, inactive } => apply(&file, id, inactive, client).await,
         Command::Export { workflow } => export(&workflow, client).await,
+        Command::Import(import) => import::run(import, client).await,
         Command::List => list(client).await,
         Command::Run { workflow, payload_file, wait } => {
             start(&workflow, payload_file.as_deref(), wait, client).await
@@ -88,9 +93,14 @@ async fn apply(
     };
     let body = Body::document(definition.media_type, definition.bytes);
     let saved = client.send(method, &path, body).await?;
+    print_saved(done, &saved, client);
+    Ok(())
+}
+
+/// What was done, and what the workflow is now.
+fn print_saved(done: &str, saved: &Value, client: &Client) {
     if client.json {
-        table::print_json(&saved);
-        return Ok(());
+        return table::print_json(saved);
     }
     let rows = [
         ("id", "/id"),
@@ -100,8 +110,7 @@ async fn apply(
         ("trigger", "/trigger_url"),
     ];
     logging::print(done);
-    table::print_one(&saved, &rows);
-    Ok(())
+    table::print_one(saved, &rows);
 }
 
 /// A definition as it is sent.
