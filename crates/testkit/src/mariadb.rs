@@ -121,6 +121,8 @@ fn common(folder: &Path) -> Vec<String> {
     let mut arguments = vec![
         "--no-defaults".to_owned(),
         format!("--datadir={}", folder.join("data").display()),
+        // At its start it removes files of others in a shared one.
+        format!("--tmpdir={}", folder.display()),
         "--innodb-log-file-size=4M".to_owned(),
         "--innodb-buffer-pool-size=8M".to_owned(),
     ];
