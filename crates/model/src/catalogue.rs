@@ -162,6 +162,12 @@ impl App {
         Some(SchemeOf { manifest, sign_in, test })
     }
 
+    /// The action that a linked field reads by: the one that is named, or the first that reads.
+    pub fn reading(&self, id: Option<&str>) -> Option<&Action> {
+        let named = |action: &&Action| id.is_none_or(|id| action.id == id);
+        self.actions.iter().filter(|action| action.reads).find(named)
+    }
+
     /// The action of that id.
     pub fn action(&self, id: &str) -> Option<&Action> {
         self.actions.iter().find(|action| action.id == id)

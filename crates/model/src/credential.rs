@@ -5,6 +5,7 @@ use crate::destination::EgressPolicy;
 use crate::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
 use crate::lifecycle::Lifecycle;
 use crate::tag::{Columns, Granting};
+use crate::template::{Dialect, Path, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -174,7 +175,7 @@ pub struct Details {
 }
 
 /// Where a linked field's value is read: the action of another credential's app.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// The key of the credential that reads.
@@ -245,6 +246,15 @@ pub struct Credential {
     pub revision: i64,
     /// Its versions, tests, suspension and deletion.
     pub lifecycle: Lifecycle,
+}
+
+impl Link {
+    /// Where in the output the value stands; `None` where the text is no plain path.
+    pub fn path(&self) -> Option<Path> {
+        let whole = format!("{{{{ answer.{} }}}}", self.output);
+        let template = Template::compile_in(Dialect::Manifest, &whole).ok()?;
+        template.lone_path().cloned()
+    }
 }
 
 impl Credential {

@@ -4,7 +4,7 @@
 //! still have their keys is said by `kept_versions`; whoever saves the head destroys the others.
 
 use crate::clock::Timestamp;
-use crate::credential::{Credential, Scope, Status};
+use crate::credential::{Link, Credential, Scope, Status};
 use crate::id::MemberId;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub struct FieldSet {
     pub secret: Vec<String>,
     /// When the value stops working.
     pub expires_at: Option<Timestamp>,
+    /// Secret fields that a secret store holds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, Link>,
 }
 
 /// How a connection test ended.
@@ -171,6 +174,7 @@ impl Credential {
         FieldSet {
             plain: self.details.plain.clone(),
             secret: self.details.secret.clone(),
+            links: self.details.links.clone(),
             expires_at: self.expires_at,
         }
     }
@@ -178,6 +182,7 @@ impl Credential {
     fn set_fields(&mut self, fields: FieldSet) {
         self.details.plain = fields.plain;
         self.details.secret = fields.secret;
+        self.details.links = fields.links;
         self.expires_at = fields.expires_at;
     }
 

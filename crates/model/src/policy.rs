@@ -316,6 +316,29 @@ impl Grant {
         Self { context, credential, require_hosts, expose, kind: GrantKind::Received }
     }
 
+    /// The grant of the credential that reads a linked field of another: for whoever was permitted the
+    /// use of that one. It counts where the other one counts, and is not linked itself.
+    pub fn of_link<P>(
+        context: StepContext,
+        permit: &Permit<P>,
+        reading: Credential,
+        require_hosts: bool,
+    ) -> Option<Self> {
+        let linked = permit.credential();
+        let near = reading.scope == Scope::Workspace || reading.scope == linked.scope;
+        let fits = reading.workspace == linked.workspace
+            && near
+            && reading.details.links.is_empty()
+            && reading.lifecycle.deleted.is_none();
+        fits.then(|| Self {
+            context,
+            credential: Arc::new(reading),
+            require_hosts,
+            expose: Expose::Off,
+            kind: GrantKind::Stored,
+        })
+    }
+
     /// The credential, without its values.
     pub fn credential(&self) -> &Credential {
         &self.credential

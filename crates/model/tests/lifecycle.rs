@@ -21,7 +21,7 @@ fn member(byte: u8) -> MemberId {
 
 fn fields(user: &str) -> FieldSet {
     let plain = BTreeMap::from([("username".to_owned(), user.to_owned())]);
-    FieldSet { plain, secret: vec!["password".into()], expires_at: None }
+    FieldSet { plain, secret: vec!["password".into()], ..FieldSet::default() }
 }
 
 fn credential() -> Credential {

@@ -5,6 +5,7 @@ mod database;
 mod http;
 mod mail;
 mod sign_in;
+mod test;
 
 use crate::authentication::{Authentication, Using};
 use crate::step::{StepFailure, StepVault, internal};
@@ -13,8 +14,12 @@ use keyward_model::error::StepErrorCode;
 use keyward_model::sealing::{SealRule, Sealing};
 use keyward_model::template::Root;
 use serde_json::Value;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// A future of a type that is not named.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An action to be done.
 pub struct Act<'a> {
@@ -43,6 +48,8 @@ pub(crate) struct Doing<'a> {
     pub(crate) authentication: Authentication,
     pub(crate) idempotency_key: &'a str,
     pub(crate) deadline: Instant,
+    /// What the last answer said of a lease: its id and for how many seconds.
+    pub(crate) lease: Option<(String, u64)>,
 }
 
 impl StepVault {
@@ -59,33 +66,65 @@ impl StepVault {
     }
 
     pub(crate) fn prepare<'a>(&self, act: Act<'a>) -> Result<Doing<'a>, StepFailure> {
+        let action = act.app.action(act.action);
+        let faults = action.map(|action| action.inputs.validate(&act.inputs, ""));
+        if let Some(fault) = faults.iter().flatten().next() {
+            let place = fault.pointer.trim_start_matches('/').replace('/', ".");
+            let message = format!("input \"{place}\": {}", fault.detail);
+            return Err(StepFailure::new(StepErrorCode::ValidationFailed, message));
+        }
+        self.prepare_unchecked(act)
+    }
+
+    fn prepare_unchecked<'a>(&self, act: Act<'a>) -> Result<Doing<'a>, StepFailure> {
         let app: &'a App = act.app;
         let action = app.action(act.action).ok_or_else(|| {
             let message = format!("app \"{}\" has no action \"{}\" any more", app.id(), act.action);
             StepFailure::new(StepErrorCode::ValidationFailed, message)
         })?;
-        let faults = action.inputs.validate(&act.inputs, "");
-        if let Some(fault) = faults.first() {
-            let place = fault.pointer.trim_start_matches('/').replace('/', ".");
-            let message = format!("input \"{place}\": {}", fault.detail);
-            return Err(StepFailure::new(StepErrorCode::ValidationFailed, message));
-        }
         let (authentication, scheme) = match act.using {
             Using::Stored(key) => self.stored_for(key, app)?,
             Using::External(values) => self.external_for(app, values)?,
         };
         let (inputs, idempotency_key) = (Arc::new(act.inputs), act.idempotency_key);
         let deadline = Instant::now() + act.timeout;
-        Ok(Doing { app, action, scheme, inputs, authentication, idempotency_key, deadline })
+        let lease = None;
+        Ok(Doing { app, action, scheme, inputs, authentication, idempotency_key, deadline, lease })
     }
 
-    /// The output with its secrets in it: it goes no further than this crate.
-    pub(crate) async fn act_plainly(&self, doing: &mut Doing<'_>) -> Result<Value, StepFailure> {
+    /// The output with its secrets in it: it goes no further than this crate. Boxed, since a
+    /// protocol's client is a large state, and reading a link comes back here.
+    pub(crate) fn act_plainly<'s>(
+        &'s self,
+        doing: &'s mut Doing<'_>,
+    ) -> Boxed<'s, Result<Value, StepFailure>> {
         match doing.app.manifest.protocol {
-            Protocol::Http => self.act_by_http(doing).await,
-            Protocol::Smtp => self.send_mail(doing).await,
-            Protocol::Postgres | Protocol::Mysql | Protocol::Sqlite => self.query(doing).await,
+            Protocol::Http => Box::pin(self.act_by_http(doing)),
+            Protocol::Smtp => Box::pin(self.send_mail(doing)),
+            Protocol::Postgres | Protocol::Mysql | Protocol::Sqlite => Box::pin(self.query(doing)),
         }
+    }
+
+    /// The output with its secrets in it, and the lease that it is lent out under.
+    pub(crate) async fn act_with_lease(
+        &self,
+        doing: &mut Doing<'_>,
+    ) -> Result<(Value, Option<(String, u64)>), StepFailure> {
+        let output = self.act_plainly(doing).await?;
+        Ok((output, doing.lease.take()))
+    }
+
+    /// The app of a stored credential.
+    pub(crate) async fn app_of(&self, key: &str) -> Result<Arc<App>, StepFailure> {
+        let id = self.grant(key)?.credential().details.app.clone();
+        let app = match &id {
+            Some(id) => self.vault().app(self.context().workspace, id).await.ok().flatten(),
+            None => None,
+        };
+        app.ok_or_else(|| {
+            let message = format!("credential \"{key}\" belongs to no app that is there");
+            StepFailure::of_key(StepErrorCode::CredentialUnusable, key, message)
+        })
     }
 
     fn seal_output(

@@ -17,6 +17,7 @@ mod gate;
 mod inject;
 mod keyring;
 mod keys;
+mod link;
 mod password;
 mod placeholder;
 mod received;

@@ -15,6 +15,11 @@ impl Secret {
         &self.0
     }
 
+    /// A second one of the same value, for whoever keeps the first.
+    pub(crate) fn copied(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The value as text; fields are text when they are saved, so this fails for foreign bytes alone.
     pub(crate) fn expose_text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()

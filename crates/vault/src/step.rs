@@ -120,8 +120,9 @@ struct Inner {
     received: BTreeMap<String, (Grant, Kept)>,
     refusals: BTreeMap<String, Refusal>,
     begun: Instant,
-    /// A connection test keeps the grant that it began with; it is over in seconds.
-    test: bool,
+    /// A connection test, and the reading of a linked field, keep the grant that they began with;
+    /// they are over in seconds.
+    fixed: bool,
     state: Mutex<State>,
 }
 
@@ -165,20 +166,20 @@ impl StepVault {
             }
         }
         let received = received_grants(&run, &context).await?;
-        let (begun, state, test) = (Instant::now(), Mutex::default(), false);
+        let (begun, state, fixed) = (Instant::now(), Mutex::default(), false);
         let step =
-            Self(Arc::new(Inner { run, context, grants, received, refusals, begun, test, state }));
+            Self(Arc::new(Inner { run, context, grants, received, refusals, begun, fixed, state }));
         let refused = step.0.refusals.iter().map(|(key, refusal)| step.refusal(key, *refusal));
         step.record_refusals(refused.collect()).await;
         Ok(step)
     }
 
-    /// The one attempt of a connection test, with its one grant.
-    pub(crate) fn test(run: RunVault, context: StepContext, grant: Grant) -> Self {
+    /// An attempt with one grant, which counts to its end.
+    pub(crate) fn fixed(run: RunVault, context: StepContext, grant: Grant) -> Self {
         let grants = BTreeMap::from([(grant.credential().key.clone(), grant)]);
         let (received, refusals, state) = Default::default();
-        let (begun, test) = (Instant::now(), true);
-        Self(Arc::new(Inner { run, context, grants, received, refusals, begun, test, state }))
+        let (begun, fixed) = (Instant::now(), true);
+        Self(Arc::new(Inner { run, context, grants, received, refusals, begun, fixed, state }))
     }
 
     /// Whether this attempt stands in the audit trail.
@@ -232,7 +233,7 @@ impl StepVault {
     /// for its next use.
     async fn current(&self, key: &str) -> Result<Grant, StepFailure> {
         let begun = self.grant(key)?;
-        if self.0.test || self.0.begun.elapsed() < FRESH {
+        if self.0.fixed || self.0.begun.elapsed() < FRESH {
             return Ok(begun.clone());
         }
         let resolved = resolve(&self.0.run, &self.0.context, &[key.to_owned()]).await;
@@ -680,13 +681,16 @@ impl StepVault {
         Ok(secret)
     }
 
-    async fn open<P>(
+    async fn open<P: Sync>(
         &self,
         permit: &Permit<P>,
         receipt: &AuditReceipt,
         field: &str,
     ) -> Result<Secret, StepFailure> {
         let credential = permit.credential();
+        if let Some(link) = credential.details.links.get(field) {
+            return self.linked(permit, field, link).await;
+        }
         let row = match self.version(credential).await {
             Ok(row) => row,
             Err(error) => return Err(self.broken(credential, &error).await),

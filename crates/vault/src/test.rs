@@ -6,7 +6,6 @@ use crate::broker::{Answer, Outgoing};
 use crate::run::Standing;
 use crate::step::{StepFailure, StepVault};
 use crate::vault::{Vault, VaultError};
-use bytes::Bytes;
 use keyward_model::actor::Actor;
 use keyward_model::credential::{Credential, TestRequest};
 use keyward_model::error::StepErrorCode;
@@ -23,15 +22,16 @@ const NO_VALUE: Refusal =
     Refusal { code: StepErrorCode::ValidationFailed, reason: "no_value_in_request" };
 
 impl Vault {
-    /// Sends the test request with a credential, which may stand for a staged version, through the
-    /// same checks and records as a step's. Recorded in any case, once for each origin.
+    /// Tests a credential, which may stand for a staged version, through the same checks and records
+    /// as a step's use: by `request`, or by what its app says. Recorded in any case, once for each
+    /// origin.
     pub async fn test_credential(
         &self,
         allowed: &Allowed,
         caller: Actor,
         credential: Credential,
         settings: &Settings,
-        request: TestRequest,
+        request: Option<TestRequest>,
     ) -> Result<TestOutcome, VaultError> {
         let context = StepContext {
             workspace: credential.workspace,
@@ -46,27 +46,32 @@ impl Vault {
             return Ok(self.outcome(None, "missing_credential: there is nothing to test".into()));
         };
         let run = self.run(&context, Standing::default()).await?;
-        let step = StepVault::test(run, context, grant);
-        let outgoing = Outgoing {
-            method: request.method,
-            url: request.url,
-            headers: Vec::new(),
-            body: Bytes::new(),
-            follow: true,
-            ..Outgoing::default()
+        let step = StepVault::fixed(run, context, grant);
+        let tested = match request {
+            Some(request) => step.test_by(request, &key).await,
+            None => step.test_by_app(&key, TIMEOUT).await,
         };
-        let sent = step.send(outgoing, Some(Using::Stored(&key)), TIMEOUT).await;
         if !step.is_recorded() {
-            let refusal = sent.as_ref().err().map_or(NO_VALUE, refusal_of);
+            let refusal = tested.as_ref().err().map_or(NO_VALUE, refusal_of);
             step.record_refused(&key, refusal).await;
-            if sent.is_ok() {
+            if tested.is_ok() {
                 let detail =
                     "no_value: the request has no place for the value, so it tests nothing";
                 return Ok(self.outcome(None, detail.into()));
             }
         }
-        Ok(match sent {
-            Ok(Answer { status, .. }) => self.outcome(Some(status), answered(status)),
+        Ok(match tested {
+            Ok(Tested { status: Some(status), ok: true }) => {
+                self.outcome(Some(status), answered(status))
+            }
+            Ok(Tested { status: None, ok: true }) => TestOutcome {
+                ok: true,
+                ..self.outcome(None, "the service took the value".into())
+            },
+            Ok(Tested { status, ok: false }) => TestOutcome {
+                ok: false,
+                ..self.outcome(status, "the service refused the value".into())
+            },
             Err(failure) => self.outcome(None, failed(failure.code, step.last_refusal())),
         })
     }
@@ -74,6 +79,28 @@ impl Vault {
     fn outcome(&self, status: Option<u16>, detail: String) -> TestOutcome {
         let ok = status.is_some_and(|status| status < 400);
         TestOutcome { ok, status, detail, tested_at: self.now() }
+    }
+}
+
+/// What a service said to a test.
+pub(crate) struct Tested {
+    /// Its status, where it speaks HTTP.
+    pub(crate) status: Option<u16>,
+    /// Whether it took the value; of a plain request, its status says so.
+    pub(crate) ok: bool,
+}
+
+impl StepVault {
+    async fn test_by(&self, request: TestRequest, key: &str) -> Result<Tested, StepFailure> {
+        let outgoing = Outgoing {
+            method: request.method,
+            url: request.url,
+            follow: true,
+            ..Outgoing::default()
+        };
+        let Answer { status, .. } =
+            self.send(outgoing, Some(Using::Stored(key)), TIMEOUT).await?;
+        Ok(Tested { status: Some(status), ok: true })
     }
 }
 

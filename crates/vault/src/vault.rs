@@ -5,6 +5,7 @@ use crate::bytes::sha256;
 use crate::gate::AuditGate;
 use crate::keyring::Keyring;
 use crate::keys::ServerKeys;
+use crate::link::Links;
 use crate::ring::WorkspaceKeys;
 use crate::root::RootKeyError;
 use crate::session::{Fallbacks, Sessions};
@@ -66,6 +67,7 @@ struct Inner {
     sessions: Sessions,
     sources: Sources,
     fallbacks: Fallbacks,
+    links: Links,
     sqlite_folder: OnceLock<PathBuf>,
 }
 
@@ -97,6 +99,7 @@ impl Vault {
             sessions: Sessions::default(),
             sources: Sources::default(),
             fallbacks: Fallbacks::default(),
+            links: Links::default(),
             sqlite_folder: OnceLock::new(),
         }));
         let armed = Arc::downgrade(&vault.0);
@@ -151,6 +154,10 @@ impl Vault {
 
     pub(crate) fn fallbacks(&self) -> &Fallbacks {
         &self.0.fallbacks
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        &self.0.links
     }
 
     /// Names the folder whose SQLite files steps may read; called once by the composition root.
@@ -340,5 +347,6 @@ impl Vault {
         cache.retain(|_, (at, _)| at.plus_millis(NEEDLES_MILLIS) > now);
         drop(cache);
         self.0.sessions.forget_old();
+        self.0.links.forget_old();
     }
 }

@@ -2,7 +2,8 @@
 
 use super::Saved;
 use super::access::event;
-use super::fields::{Fields, warnings};
+use super::fields::{Fields, Form, warnings};
+use super::{form, links};
 use super::patch::check_bound;
 use super::sent::{Members, Sent, SentScope};
 use super::settings::{check_template, set_fields};
@@ -50,7 +51,7 @@ impl JsonSchema for NewCredential {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Members::json_schema(generator);
-        schema.insert("required".into(), serde_json::json!(["key", "type", "fields"]));
+        schema.insert("required".into(), serde_json::json!(["key", "fields"]));
         schema
     }
 }
@@ -66,26 +67,35 @@ async fn handle(
     let mut credential = blank(&api, &scope);
     credential.key = key(body.key.as_deref(), &mut faults);
     credential.details.name = credential.key.clone();
-    let kind = kind(&body, &mut faults);
-    credential.kind = kind.unwrap_or(credential.kind);
+    let form = form::of_new(&api, &scope, &body, fields.as_ref(), &mut faults).await?;
+    match (&form, &body.app) {
+        (Some(Form::Type(kind)), _) => credential.kind = *kind,
+        (Some(Form::Scheme(scheme)), Some(app)) => form::adopt(&mut credential, app, scheme),
+        _ => {}
+    }
     credential.scope = home(&api, &scope, body.scope.as_ref(), &mut faults).await?;
     if !may_create(scope.caller.role, credential.scope, &settings) {
         let detail = "your role makes personal credentials only; say {\"kind\":\"personal\"}";
         let problem = Problem::new("forbidden", detail);
         return Err(scope.refused(&api, Action::CredentialCreated, problem).await);
     }
-    let fields = match (fields, kind) {
+    let fields = match (fields, form.clone()) {
         (None, _) => Err(vec![Fault::new("/fields", "missing", "is needed")]),
         (Some(mut given), None) => Err(given.take_faults()),
-        (Some(given), Some(kind)) => given.merge(kind, None),
+        (Some(given), Some(form)) => given.merge(form, None),
     };
+    let hosts_sent = body.hosts.is_some();
     body.apply(&mut credential, &mut faults);
     let fields = fields.unwrap_or_else(|found| {
         faults.extend(found);
         Fields::default()
     });
     set_fields(&mut credential, &fields);
+    if let Some(Form::Scheme(scheme)) = form.as_ref().filter(|_| faults.is_empty()) {
+        form::bind(&mut credential, scheme, &fields, hosts_sent, &mut faults);
+    }
     if faults.is_empty() {
+        links::check(&api, &scope, &credential, &mut faults).await?;
         check_template(&credential, &mut faults);
         check_bound(&credential, &credential, &settings, &mut faults);
     }
@@ -153,30 +163,6 @@ fn key(sent: Option<&str>, faults: &mut Vec<Fault>) -> String {
             String::new()
         }
     }
-}
-
-/// The type; apps, which could say it instead, and OAuth are not there yet.
-fn kind(body: &Members, faults: &mut Vec<Fault>) -> Option<CredentialType> {
-    for (pointer, sent) in [("/app", &body.app), ("/scheme", &body.scheme)] {
-        if sent.is_some() {
-            faults.push(Fault::new(
-                pointer,
-                "unknown_app",
-                "unknown app; give `type` and `fields`",
-            ));
-        }
-    }
-    let (code, detail) = match body.kind.as_deref() {
-        Some("oauth2") => ("not_available", "oauth2 is not available yet"),
-        Some(word) => match CredentialType::parse(word) {
-            Some(kind) => return Some(kind),
-            None => ("invalid_value", "must be one of: api_key, basic, custom"),
-        },
-        None if body.app.is_some() => return None,
-        None => ("missing", "is needed"),
-    };
-    faults.push(Fault::new("/type", code, detail));
-    None
 }
 
 /// Where it shall count.

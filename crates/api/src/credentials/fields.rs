@@ -1,8 +1,9 @@
 //! The `fields` of a credential as they are sent: taken out of the body before anything else sees
 //! it, held against the type, and put together with what is there already.
 
-use keyward_model::credential::{CredentialType, Details, MAX_FIELD_BYTES, MAX_FIELDS};
-use keyward_model::json::{Fault, child};
+use keyward_model::catalogue::Scheme;
+use keyward_model::credential::{CredentialType, Details, Link, MAX_FIELD_BYTES, MAX_FIELDS};
+use keyward_model::json::{self, Fault, child};
 use keyward_model::mask::Strength;
 use keyward_vault::Incoming;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -45,6 +46,12 @@ impl JsonSchema for Taken {
                         "secret": { "type": "boolean", "default": true },
                     },
                 },
+                {
+                    "type": "object",
+                    "required": ["link"],
+                    "additionalProperties": false,
+                    "properties": { "link": { "type": "object" } },
+                },
             ] },
         })
     }
@@ -56,6 +63,8 @@ enum Sent {
     Text(Incoming),
     /// `{"value","secret"}`
     Marked { value: Incoming, secret: bool },
+    /// `{"link":{}}`
+    Link(Box<Link>),
     /// To be taken away.
     Null,
 }
@@ -76,13 +85,31 @@ pub(crate) struct Fields {
     pub(crate) names: BTreeSet<String>,
     /// The values of all secret fields, or nothing where they stay as they are.
     pub(crate) secret: BTreeMap<String, Incoming>,
+    /// Secret fields that a secret store holds.
+    pub(crate) links: BTreeMap<String, Link>,
+}
+
+/// What says which fields there are: a type, or an app's scheme.
+#[derive(Debug, Clone)]
+pub(crate) enum Form {
+    /// A type without an app.
+    Type(CredentialType),
+    /// A scheme of an app.
+    Scheme(Box<Scheme>),
+}
+
+impl From<CredentialType> for Form {
+    fn from(kind: CredentialType) -> Self {
+        Self::Type(kind)
+    }
 }
 
 impl Fields {
     /// Fields that stay as they are.
     pub(crate) fn unchanged(details: &Details) -> Self {
         let names = details.secret.iter().cloned().collect();
-        Self { plain: details.plain.clone(), names, secret: BTreeMap::new() }
+        let (plain, links) = (details.plain.clone(), details.links.clone());
+        Self { plain, names, secret: BTreeMap::new(), links }
     }
 }
 
@@ -170,18 +197,33 @@ impl Given {
                 None
             }
         };
-        let linked = members.contains_key("link");
+        let link = members.remove("link");
         let others = !members.is_empty();
         wipe(Value::Object(members));
-        let detail = match (value, secret) {
-            (Some(value), Some(secret)) if !others => {
+        match (value, secret, link) {
+            (Some(value), Some(secret), None) if !others => {
                 return Some(Sent::Marked { value, secret });
             }
-            _ if linked => "linked fields are not available yet; send the value itself",
-            _ => "must be a string, or {\"value\": string, \"secret\": true or false}",
-        };
-        self.fault(pointer.into(), if linked { "not_available" } else { "wrong_type" }, detail);
+            (None, Some(true), Some(link)) if !others => return self.read_link(pointer, &link),
+            _ => {}
+        }
+        let detail = "must be a string, {\"value\": string, \"secret\": true or false}, or \
+                      {\"link\": {...}}";
+        self.fault(pointer.into(), "wrong_type", detail);
         None
+    }
+
+    fn read_link(&mut self, pointer: &str, link: &Value) -> Option<Sent> {
+        match json::read_value::<Link>(link) {
+            Ok(link) => Some(Sent::Link(Box::new(link))),
+            Err(faults) => {
+                let below = |fault: Fault| {
+                    Fault { pointer: format!("{pointer}/link{}", fault.pointer), ..fault }
+                };
+                self.faults.extend(faults.into_iter().map(below));
+                None
+            }
+        }
     }
 
     fn fault(&mut self, pointer: String, code: &'static str, detail: &str) {
@@ -199,11 +241,11 @@ impl Given {
     /// Every fault found, those of the form included.
     pub(crate) fn merge(
         self,
-        kind: CredentialType,
+        form: impl Into<Form>,
         before: Option<&Details>,
     ) -> Result<Fields, Vec<Fault>> {
         let Self { members, faults } = self;
-        let mut merge = Merge::new(kind, before, faults);
+        let mut merge = Merge::new(form.into(), before, faults);
         for (name, sent) in members {
             merge.add(name, sent);
         }
@@ -224,7 +266,7 @@ pub(crate) fn wipe(value: Value) {
 /// What a type says of a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    Secret,
+    Secret { needed: bool },
     Plain { needed: bool },
     Any,
 }
@@ -232,12 +274,44 @@ enum Role {
 fn role(kind: CredentialType, name: &str) -> Option<Role> {
     match (kind, name) {
         (CredentialType::ApiKey, "value") | (CredentialType::Basic, "password") => {
-            Some(Role::Secret)
+            Some(Role::Secret { needed: true })
         }
         (CredentialType::ApiKey, "in" | "name" | "prefix") => Some(Role::Plain { needed: false }),
         (CredentialType::Basic, "username") => Some(Role::Plain { needed: true }),
         (CredentialType::Custom, _) => Some(Role::Any),
         (CredentialType::ApiKey | CredentialType::Basic, _) => None,
+    }
+}
+
+impl Form {
+    fn role(&self, name: &str) -> Option<Role> {
+        let scheme = match self {
+            Self::Type(kind) => return role(*kind, name),
+            Self::Scheme(scheme) => scheme,
+        };
+        let field = scheme.field(name)?;
+        let needed = field.required && field.default.is_none();
+        Some(if field.secret { Role::Secret { needed } } else { Role::Plain { needed } })
+    }
+
+    /// A scheme with one secret field takes it as `value` too.
+    fn named(&self, name: String) -> String {
+        match self {
+            Self::Scheme(scheme) if name == "value" && scheme.field("value").is_none() => {
+                scheme.only_secret().map_or(name, |field| field.name.clone())
+            }
+            _ => name,
+        }
+    }
+
+    fn known(&self) -> String {
+        match self {
+            Self::Type(kind) => known(*kind).to_owned(),
+            Self::Scheme(scheme) => {
+                let names: Vec<&str> = scheme.fields.iter().map(|f| f.name.as_str()).collect();
+                format!("this scheme has the fields {}", names.join(", "))
+            }
+        }
     }
 }
 
@@ -258,18 +332,19 @@ fn is_name(text: &str) -> bool {
 
 /// Fields on their way from what was there to what shall be.
 struct Merge {
-    kind: CredentialType,
+    form: Form,
     fields: Fields,
     kept: BTreeSet<String>,
     faults: Vec<Fault>,
 }
 
 impl Merge {
-    fn new(kind: CredentialType, before: Option<&Details>, faults: Vec<Fault>) -> Self {
+    fn new(form: Form, before: Option<&Details>, faults: Vec<Fault>) -> Self {
         let names: BTreeSet<_> = before.iter().flat_map(|d| d.secret.iter().cloned()).collect();
         let plain = before.map(|details| details.plain.clone()).unwrap_or_default();
-        let fields = Fields { plain, names: names.clone(), secret: BTreeMap::new() };
-        Self { kind, fields, kept: names, faults }
+        let links = before.map(|details| details.links.clone()).unwrap_or_default();
+        let fields = Fields { plain, names: names.clone(), secret: BTreeMap::new(), links };
+        Self { form, fields, kept: names, faults }
     }
 
     fn fault(&mut self, pointer: &str, code: &'static str, detail: impl Into<String>) {
@@ -278,12 +353,17 @@ impl Merge {
 
     fn add(&mut self, name: String, sent: Sent) {
         let pointer = child(ROOT, &name);
-        let role = role(self.kind, &name).filter(|_| is_name(&name));
+        let name = self.form.named(name);
+        let role = self.form.role(&name).filter(|_| is_name(&name));
         let Some(role) = role else {
-            return self.fault(&pointer, "unknown_field", known(self.kind));
+            let known = self.form.known();
+            return self.fault(&pointer, "unknown_field", known);
         };
         match (role, sent) {
-            (Role::Secret | Role::Any, Sent::Text(value)) => self.add_secret(name, &pointer, value),
+            (Role::Secret { .. } | Role::Any, Sent::Text(value)) => {
+                self.add_secret(name, &pointer, value);
+            }
+            (Role::Secret { .. } | Role::Any, Sent::Link(link)) => self.add_link(name, *link),
             (Role::Any, Sent::Marked { value, secret: true }) => {
                 self.add_secret(name, &pointer, value);
             }
@@ -291,12 +371,18 @@ impl Merge {
             | (Role::Any, Sent::Marked { value, secret: false }) => {
                 self.add_plain(name, &pointer, value);
             }
-            (Role::Plain { needed: false } | Role::Any, Sent::Null) => {
+            (
+                Role::Plain { needed: false } | Role::Secret { needed: false } | Role::Any,
+                Sent::Null,
+            ) => {
                 self.fields.plain.remove(&name);
                 self.fields.names.remove(&name);
+                self.fields.links.remove(&name);
             }
             (_, Sent::Null) => self.fault(&pointer, "wrong_type", "this field is needed"),
-            (_, Sent::Marked { .. }) => self.fault(&pointer, "wrong_type", "must be a string"),
+            (_, Sent::Marked { .. } | Sent::Link(_)) => {
+                self.fault(&pointer, "wrong_type", "must be a string");
+            }
         }
     }
 
@@ -306,8 +392,15 @@ impl Merge {
         }
         self.check_size(pointer, value.len());
         self.fields.plain.remove(&name);
+        self.fields.links.remove(&name);
         self.fields.names.insert(name.clone());
         self.fields.secret.insert(name, value);
+    }
+
+    fn add_link(&mut self, name: String, link: Link) {
+        self.fields.plain.remove(&name);
+        self.fields.names.insert(name.clone());
+        self.fields.links.insert(name, link);
     }
 
     fn add_plain(&mut self, name: String, pointer: &str, value: Incoming) {
@@ -335,7 +428,11 @@ impl Merge {
     }
 
     fn check_needed(&mut self) {
-        let secret = match self.kind {
+        let kind = match &self.form {
+            Form::Type(kind) => *kind,
+            Form::Scheme(scheme) => return self.check_scheme_needs(&scheme.clone()),
+        };
+        let secret = match kind {
             CredentialType::ApiKey => "value",
             CredentialType::Basic => "password",
             CredentialType::Custom => {
@@ -350,7 +447,7 @@ impl Merge {
             let pointer = child(ROOT, name);
             faults.iter().any(|fault| fault.pointer == pointer || fault.pointer == ROOT)
         };
-        let is_basic = self.kind == CredentialType::Basic;
+        let is_basic = kind == CredentialType::Basic;
         if is_basic
             && !self.fields.plain.contains_key("username")
             && !faulty(&self.faults, "username")
@@ -362,10 +459,24 @@ impl Merge {
         }
     }
 
+    fn check_scheme_needs(&mut self, scheme: &Scheme) {
+        for field in &scheme.fields {
+            let pointer = child(ROOT, &field.name);
+            let set = self.fields.plain.contains_key(&field.name)
+                || self.fields.names.contains(&field.name);
+            let faulty = self.faults.iter().any(|f| f.pointer == pointer || f.pointer == ROOT);
+            if field.required && field.default.is_none() && !set && !faulty {
+                self.fault(&pointer, "missing", format!("{} is needed", field.label));
+            }
+        }
+    }
+
     /// A version holds all secret fields, and those that stay cannot be read to seal them anew.
     fn check_replaced(&mut self) {
         let changed = self.fields.names != self.kept || !self.fields.secret.is_empty();
-        let absent = |name: &&String| !self.fields.secret.contains_key(*name);
+        let absent = |name: &&String| {
+            !self.fields.secret.contains_key(*name) && !self.fields.links.contains_key(*name)
+        };
         let absent: Vec<_> = self.fields.names.iter().filter(absent).cloned().collect();
         if changed && !absent.is_empty() && self.faults.is_empty() {
             let absent = absent.join(", ");
@@ -375,10 +486,24 @@ impl Merge {
     }
 
     fn check_plain(&mut self) {
-        match self.kind {
-            CredentialType::ApiKey => self.check_api_key(),
-            CredentialType::Basic => self.check_username(),
-            CredentialType::Custom => {}
+        match &self.form {
+            Form::Scheme(scheme) => self.check_scheme_plain(&scheme.clone()),
+            Form::Type(CredentialType::ApiKey) => self.check_api_key(),
+            Form::Type(CredentialType::Basic) => self.check_username(),
+            Form::Type(CredentialType::Custom) => {}
+        }
+    }
+
+    fn check_scheme_plain(&mut self, scheme: &Scheme) {
+        for field in scheme.fields.iter().filter(|field| !field.secret) {
+            let value = self.fields.plain.get(&field.name);
+            if value.is_some_and(|value| !field.fits(value)) {
+                let detail = match field.one_of.as_slice() {
+                    [] => format!("{} has another form", field.label),
+                    words => format!("must be one of: {}", words.join(", ")),
+                };
+                self.fault(&child(ROOT, &field.name), "invalid_value", detail);
+            }
         }
     }
 
@@ -550,8 +675,12 @@ mod tests {
             &json!({"a": {"value": "x", "secret": "no"}}),
             &["/fields/a wrong_type"],
         );
-        let link = json!({"a": {"link": {"credential": "canary"}}});
-        check(CUSTOM, None, &link, &["/fields/a not_available"]);
+        let link = json!({"a": {"link": {"credential": "VAULT"}}});
+        check(CUSTOM, None, &link, &["/fields/a/link missing"]);
+        let both = json!({"a": {"link": {}, "value": "canary"}});
+        check(CUSTOM, None, &both, &["/fields/a wrong_type"]);
+        let full = json!({"a": {"link": {"credential": "V", "inputs": {}, "output": "data.x"}}});
+        check(CUSTOM, None, &full, &["a"]);
         for name in ["1a", "a-b", "", "canary of a name", &"x".repeat(65)] {
             let found = Given::take(json!({name: "canary"})).merge(CUSTOM, None);
             let faults = found.err().expect("refused");

@@ -3,6 +3,7 @@
 use super::Saved;
 use super::access::{event, find};
 use super::fields::{Fields, Given, warnings};
+use super::form;
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
 use super::settings::{field_set, require_template};
@@ -40,7 +41,7 @@ async fn handle(
 ) -> Result<Json<Saved>, Problem> {
     let found = find(&api, &scope, &id, Act::Rotate).await?;
     let (before, now) = (found.credential, api.vault().now());
-    let fields = complete(&before, fields)?;
+    let fields = complete(&api, &scope, &before, fields).await?;
     let mut after = before.clone();
     after.overwrite(field_set(&fields, body.expires_at), now, &found.settings);
     require_template(&after)?;
@@ -53,9 +54,18 @@ async fn handle(
 }
 
 /// The fields of a new value, none of the secret ones left out.
-pub(super) fn complete(before: &Credential, sent: Option<Given>) -> Result<Fields, Problem> {
-    let given = sent.unwrap_or_default();
-    let fields = given.merge(before.kind, Some(&before.details)).map_err(super::refused)?;
+pub(super) async fn complete(
+    api: &Api,
+    scope: &InWorkspace,
+    before: &Credential,
+    sent: Option<Given>,
+) -> Result<Fields, Problem> {
+    let (given, form) = (sent.unwrap_or_default(), form::of(api, scope, before).await?);
+    let fields = given.merge(form.clone(), Some(&before.details)).map_err(super::refused)?;
+    if form::moves(&form, before, &fields) {
+        let detail = "this would bind the credential to other hosts; change it by PATCH";
+        return Err(Problem::fault("/fields", "immutable", detail));
+    }
     if fields.secret.is_empty() {
         let detail = format!("all secret fields are needed: {}", before.details.secret.join(", "));
         return Err(Problem::fault("/fields", "missing", detail));

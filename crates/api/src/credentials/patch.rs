@@ -1,7 +1,8 @@
 //! `PATCH /api/v1/workspaces/{workspace}/credentials/{id}`
 
 use super::access::{event, find};
-use super::fields::{Fields, warnings};
+use super::fields::{Fields, Form, warnings};
+use super::{form, links};
 use super::sent::{Members, Sent};
 use super::settings::{check_template, field_set, set_fields};
 use super::view::{ScopeView, view};
@@ -44,10 +45,15 @@ async fn handle(
     let (before, settings) = (&found.credential, &found.settings);
     let mut faults = Vec::new();
     check_fixed(&body, before, &mut faults);
-    let sent_expiry = body.expires_at;
+    let (sent_expiry, hosts_sent) = (body.expires_at, body.hosts.is_some());
+    let form = match &fields {
+        Some(_) => Some(form::of(&api, &scope, before).await?),
+        None => None,
+    };
     let mut after = before.clone();
     body.apply(&mut after, &mut faults);
-    let fields = match fields.map(|given| given.merge(before.kind, Some(&before.details))) {
+    let merged = fields.zip(form.clone());
+    let fields = match merged.map(|(given, form)| given.merge(form, Some(&before.details))) {
         None => None,
         Some(Ok(fields)) => Some(fields),
         Some(Err(found)) => {
@@ -56,6 +62,11 @@ async fn handle(
         }
     };
     let fields = fields.unwrap_or_else(|| Fields::unchanged(&before.details));
+    if let Some(Form::Scheme(scheme)) = &form
+        && form::moves(&Form::Scheme(scheme.clone()), before, &fields)
+    {
+        form::bind(&mut after, scheme, &fields, hosts_sent, &mut faults);
+    }
     let change = Change::of(before, &after, !fields.secret.is_empty());
     if change.replaces {
         let expires_at = sent_expiry.flatten();
@@ -64,6 +75,7 @@ async fn handle(
         set_fields(&mut after, &fields);
     }
     if faults.is_empty() {
+        links::check(&api, &scope, &after, &mut faults).await?;
         check_template(&after, &mut faults);
         check_bound(before, &after, settings, &mut faults);
     }
@@ -105,8 +117,8 @@ fn check_fixed(body: &Members, before: &Credential, faults: &mut Vec<Fault>) {
         ("/key", body.key.as_ref().is_some_and(|key| *key != before.key)),
         ("/type", body.kind.as_ref().is_some_and(|kind| kind != before.kind.as_str())),
         ("/scope", body.scope.as_ref().is_some_and(|sent| ScopeView::from(before.scope) != *sent)),
-        ("/app", body.app.is_some()),
-        ("/scheme", body.scheme.is_some()),
+        ("/app", body.app.is_some() && body.app != before.details.app),
+        ("/scheme", body.scheme.is_some() && body.scheme != before.details.scheme),
     ];
     for (pointer, _) in differs.into_iter().filter(|(_, differs)| *differs) {
         let detail = "cannot be changed; make another credential instead";

@@ -35,11 +35,17 @@ impl Members {
             check_tags(&tags, faults);
             details.tags = tags;
         }
-        if let Some(test) = self.test {
+        if let Some(test) = self.test.clone().filter(|_| details.app.is_none()) {
             test.iter().for_each(|test| check_test(test, faults));
             details.test = test;
         }
-        if let Some(template) = self.template {
+        let of_app = details.app.is_some();
+        if of_app && (self.template.is_some() || self.test.is_some()) {
+            let pointer = if self.template.is_some() { "/template" } else { "/test" };
+            let detail = "the app says how its credentials attach and are tested";
+            faults.push(Fault::new(pointer, "invalid_value", detail));
+        }
+        if let Some(template) = self.template.filter(|_| !of_app) {
             details.template = template;
         }
         if let Some(at) = self.expires_at {
@@ -63,12 +69,13 @@ impl Members {
 pub(crate) fn set_fields(to: &mut Credential, fields: &Fields) {
     to.details.plain = fields.plain.clone();
     to.details.secret = fields.names.iter().cloned().collect();
+    to.details.links = fields.links.clone();
 }
 
 /// Merged fields as a version holds them.
 pub(crate) fn field_set(fields: &Fields, expires_at: Option<Timestamp>) -> FieldSet {
     let secret = fields.names.iter().cloned().collect();
-    FieldSet { plain: fields.plain.clone(), secret, expires_at }
+    FieldSet { plain: fields.plain.clone(), secret, expires_at, links: fields.links.clone() }
 }
 
 /// Fails where the template does not fit the fields of the version that a head stands for.
@@ -81,7 +88,10 @@ pub(crate) fn require_template(credential: &Credential) -> Result<(), Problem> {
 /// A template belongs to a custom credential and names its fields alone.
 pub(crate) fn check_template(credential: &Credential, faults: &mut Vec<Fault>) {
     let details = &credential.details;
-    let Some(template) = &details.template else { return };
+    // An app's comes from its manifest.
+    let Some(template) = details.template.as_ref().filter(|_| details.app.is_none()) else {
+        return;
+    };
     if credential.kind != CredentialType::Custom {
         let detail = "only a custom credential has a template; this type says itself where it goes";
         return faults.push(Fault::new("/template", "invalid_value", detail));

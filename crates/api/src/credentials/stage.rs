@@ -51,7 +51,7 @@ async fn handle(
 ) -> Result<(StatusCode, Json<StagedVersion>), Problem> {
     let found = find(&api, &scope, &id, Act::Rotate).await?;
     let (before, now) = (found.credential, api.vault().now());
-    let fields = complete(&before, fields)?;
+    let fields = complete(&api, &scope, &before, fields).await?;
     let mut after = before.clone();
     let set = field_set(&fields, body.expires_at);
     let version = after.stage(set, scope.caller.member, now).map_err(refusal)?;

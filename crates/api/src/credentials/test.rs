@@ -88,9 +88,11 @@ async fn test(
 }
 
 /// The request that tests it.
-fn request(head: &Credential) -> Result<TestRequest, Problem> {
+fn request(head: &Credential) -> Result<Option<TestRequest>, Problem> {
     let detail = match &head.details.test {
-        Some(test) if head.is_testable() => return Ok(test.clone()),
+        // The app says how.
+        _ if head.details.app.is_some() => return Ok(None),
+        Some(test) if head.is_testable() => return Ok(Some(test.clone())),
         Some(_) => {
             "a custom credential has no place in the test request without a `template`; \
             say with one where its fields go"

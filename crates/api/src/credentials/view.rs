@@ -8,7 +8,7 @@ use crate::router::Api;
 use keyward_model::actor::Caller;
 use keyward_model::clock::Timestamp;
 use keyward_model::credential::{
-    CodeAccess, Credential, CredentialType, Scope, Status, TestRequest,
+    CodeAccess, Credential, CredentialType, Link, Scope, Status, TestRequest,
 };
 use keyward_model::destination::Place;
 use keyward_model::id::{CredentialId, MemberId, WorkflowId, WorkspaceId};
@@ -97,6 +97,9 @@ struct FieldView {
     /// Of a plain field: its value.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    /// Of a linked field: where its value is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<Link>,
 }
 
 /// Who made it.
@@ -321,8 +324,8 @@ impl Around {
             name: details.name.clone(),
             description: details.description.clone(),
             kind: credential.kind,
-            app: None,
-            scheme: None,
+            app: details.app.clone(),
+            scheme: details.scheme.clone(),
             scope: credential.scope.into(),
             environment: details.environment.clone(),
             tags: details.tags.clone(),
@@ -332,7 +335,7 @@ impl Around {
             paths: paths.to_vec(),
             places: places.to_vec(),
             code_access: credential.code_access,
-            template: details.template.clone(),
+            template: details.template.clone().filter(|_| details.app.is_none()),
             test: details.test.clone(),
             version: credential.version,
             status,
@@ -361,9 +364,13 @@ fn fields(credential: &Credential) -> BTreeMap<String, FieldView> {
     let secret = details
         .secret
         .iter()
-        .map(|name| (name.clone(), FieldView { secret: true, set: Some(true), value: None }));
+        .map(|name| {
+            let link = details.links.get(name).cloned();
+            (name.clone(), FieldView { secret: true, set: Some(true), value: None, link })
+        });
     let plain = details.plain.iter().map(|(name, value)| {
-        (name.clone(), FieldView { secret: false, set: None, value: Some(value.clone()) })
+        let value = Some(value.clone());
+        (name.clone(), FieldView { secret: false, set: None, value, link: None })
     });
     secret.chain(plain).collect()
 }

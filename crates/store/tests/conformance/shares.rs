@@ -115,7 +115,7 @@ pub(crate) async fn a_deleted_credential_frees_its_key_and_falls_due(f: &Fixture
     let row = sign(gone.clone());
     f.write(move |tx| tx.update_credential(&row, 1)).await.unwrap();
     let mut kept = f.credential("K");
-    let fields = FieldSet { plain: Default::default(), secret: Vec::new(), expires_at: None };
+    let fields = FieldSet::default();
     kept.lifecycle.retired = vec![Retired { version: 1, fields, at: at(1), until: at(2000) }];
     kept.version = 2;
     insert(f, &kept).await;

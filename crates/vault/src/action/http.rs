@@ -30,18 +30,17 @@ impl StepVault {
     }
 
     /// The action, or the one that is named for where it fails; which of the two works is remembered.
-    async fn act_or_fall_back(&self, doing: &Doing<'_>) -> Result<Value, Failed> {
-        let Some(fallback) = &doing.action.fallback else {
-            return self.call(doing, doing.action).await;
-        };
-        let other = doing.app.action(&fallback.action).unwrap_or(doing.action);
+    async fn act_or_fall_back(&self, doing: &mut Doing<'_>) -> Result<Value, Failed> {
+        let (app, action) = (doing.app, doing.action);
+        let Some(fallback) = &action.fallback else { return self.call(doing, action).await };
+        let other = app.action(&fallback.action).unwrap_or(action);
         let place = doing.inputs.get(&fallback.remember).cloned().unwrap_or_default();
-        let name = format!("{}/{}/{place}", doing.authentication.id, doing.action.id);
+        let name = format!("{}/{}/{place}", doing.authentication.id, action.id);
         let remembered = self.vault().fallbacks();
         if remembered.contains(&name) {
             return self.call(doing, other).await;
         }
-        let failed = match self.call(doing, doing.action).await {
+        let failed = match self.call(doing, action).await {
             Err(failed) if fallback.statuses.contains(&failed.status) => failed,
             done => return done,
         };
@@ -54,7 +53,7 @@ impl StepVault {
         }
     }
 
-    async fn call(&self, doing: &Doing<'_>, action: &Action) -> Result<Value, Failed> {
+    async fn call(&self, doing: &mut Doing<'_>, action: &Action) -> Result<Value, Failed> {
         let Some(request) = &action.request else { return Err(Failed::of(no_request())) };
         let mut context = doing.context();
         let mut rendered = render(request, &context)?;
@@ -67,6 +66,7 @@ impl StepVault {
             let status = answer.status;
             bytes += answer.body.len();
             context.set_answer(read_answer(&answer));
+            doing.lease = action.lease.as_ref().and_then(|lease| lease.of(&context));
             let failed = |error| self.call_failure(doing, status, &answer, error);
             if !action.is_paged() {
                 return action.output(&context).map_err(failed);
@@ -112,6 +112,29 @@ impl StepVault {
                 let failure = StepFailure::new(StepErrorCode::ConnectionFailed, message);
                 Failed { failure, status, rejected: false }
             }
+        }
+    }
+}
+
+impl StepVault {
+    /// Asks for a lease to be prolonged; gives for how many seconds it is.
+    pub(crate) async fn renew_lease(
+        &self,
+        doing: &mut Doing<'_>,
+        id: &str,
+    ) -> Result<u64, StepFailure> {
+        let Some(lease) = &doing.action.lease else { return Err(no_request()) };
+        self.sign_in(doing.app, &mut doing.authentication, doing.deadline).await?;
+        let inputs = Arc::new(serde_json::json!({ "lease_id": id }));
+        let mut context =
+            Context::of_action(inputs, doing.authentication.context(&doing.scheme));
+        let mut outgoing = Outgoing::of(render(&lease.renew, &context)?);
+        doing.authentication.attach(None, &mut outgoing)?;
+        let answer = self.send_through(outgoing, doing.deadline).await?;
+        context.set_answer(read_answer(&answer));
+        match lease.of(&context).filter(|_| answer.status < 400) {
+            Some((_, seconds)) => Ok(seconds),
+            None => Err(StepFailure::new(StepErrorCode::HttpStatus, "the lease was not renewed")),
         }
     }
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Which client a server is asked with.
 #[derive(Clone, Copy)]
 pub(super) enum Protocol {
@@ -57,6 +59,19 @@ impl Server {
     pub(super) async fn change(&self, sql: &str) -> Rows {
         let query = Query { read_only: false, ..query(sql, &[]) };
         self.ask(query).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+    }
+
+    /// Waits until that many connections are idle: they come back beside whoever asked.
+    pub(super) async fn idle(&self, count: usize) {
+        let start = Instant::now();
+        let idle = || match self.protocol {
+            Protocol::Postgres => self.sources.postgres.len(),
+            Protocol::MySql => self.sources.mysql.len(),
+        };
+        while idle() != count {
+            assert!(start.elapsed() < PATIENCE, "{} of {count} are idle", idle());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Why a query gives nothing. Its text must hold none of the secrets of the tests.

@@ -65,7 +65,7 @@ impl StepVault {
     pub(super) fn refusal(&self, key: &str, refusal: Refusal) -> Refused {
         let vault = self.vault();
         let (id, now) = (vault.fresh(), vault.now());
-        match self.0.grants.get(key).filter(|_| self.0.test) {
+        match self.0.grants.get(key).filter(|_| self.0.fixed) {
             Some(grant) => grant.refusal(id, now, refusal),
             None => self.0.context.refused(id, now, Action::CredentialUsed, refusal, key),
         }

@@ -348,25 +348,20 @@ async fn servers_that_misbehave() {
 async fn connections_are_kept_for_their_own() {
     let server = server();
     let process = async |server: &Server| server.one("SELECT pg_backend_pid()", &[]).await;
-    let idle = async |server: &Server, count: usize| {
-        while server.sources.postgres.len() != count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
     let first = process(&server).await;
-    idle(&server, 1).await;
+    server.idle(1).await;
     // Nothing of one use is left for the next.
     server.change("SET application_name = 'changed'").await;
-    idle(&server, 1).await;
+    server.idle(1).await;
     assert_eq!(server.one("SHOW application_name", &[]).await, json!("keyward"));
-    idle(&server, 1).await;
+    server.idle(1).await;
     assert_eq!(process(&server).await, first);
-    idle(&server, 1).await;
+    server.idle(1).await;
 
     let other = Server { key: PoolKey::new("other".to_owned()), ..server };
     let second = process(&other).await;
     assert_ne!(second, first);
-    idle(&other, 2).await;
+    other.idle(2).await;
     // A connection that the server has closed is not noticed by whoever asks.
     let end = "SELECT pg_terminate_backend($1::int)";
     assert_eq!(other.one(end, &[first.clone()]).await, json!(true));
@@ -374,9 +369,9 @@ async fn connections_are_kept_for_their_own() {
     let third = process(&server).await;
     assert!(third != first && third != second);
     // A query that failed gives none back.
-    idle(&server, 2).await;
+    server.idle(2).await;
     server.refusal(query("SELECT nothing", &[])).await;
-    idle(&server, 1).await;
+    server.idle(1).await;
 }
 
 #[test]

@@ -85,9 +85,9 @@ async fn changes_take_leave_and_mistakes_are_told_without_values() {
     let without = |sql| writing(query(sql, &[]));
     let cases = [
         (with("SELEC ?"), refused_for(1, Reason::Syntax, Some(1))),
-        (with("SELECT 'ä', ? FROM nothing"), refused_for(1, Reason::NoTable, Some(20))),
-        (with("SELECT nothing FROM t WHERE x = ?"), refused_for(1, Reason::NoColumn, Some(8))),
-        (with("SELECT nothing(?)"), refused_for(1, Reason::NoFunction, Some(8))),
+        (with("SELECT 'ä', ? FROM absent"), refused_for(1, Reason::NoTable, Some(20))),
+        (with("SELECT absent FROM t WHERE x = ?"), refused_for(1, Reason::NoColumn, Some(8))),
+        (with("SELECT absent(?)"), refused_for(1, Reason::NoFunction, Some(8))),
         (with("INSERT INTO t (x) VALUES (?)"), refused_for(2067, Reason::Unique, None)),
         (with("INSERT INTO t (x, y) VALUES (? || 'x', 10)"), refused_for(275, Reason::Check, None)),
         (
