@@ -12,6 +12,7 @@ macro_rules! apps {
 }
 
 apps! {
+    "anthropic",
     "aws_secrets_manager",
     "mysql",
     "nango",
