@@ -14,6 +14,7 @@ macro_rules! apps {
 apps! {
     "anthropic",
     "aws_secrets_manager",
+    "discord",
     "mysql",
     "nango",
     "postgres",
