@@ -15,6 +15,7 @@ apps! {
     "anthropic",
     "aws_secrets_manager",
     "discord",
+    "discord_webhook",
     "mysql",
     "nango",
     "postgres",
