@@ -17,6 +17,7 @@ apps! {
     "discord",
     "discord_webhook",
     "gmail",
+    "google_sheets",
     "mysql",
     "nango",
     "postgres",
