@@ -20,6 +20,7 @@ apps! {
     "google_sheets",
     "mysql",
     "nango",
+    "openai",
     "postgres",
     "sendgrid",
     "slack",
