@@ -22,6 +22,7 @@ apps! {
     "nango",
     "openai",
     "postgres",
+    "s3",
     "sendgrid",
     "slack",
     "smtp",
