@@ -27,6 +27,7 @@ apps! {
     "slack",
     "smtp",
     "sqlite",
+    "stripe",
     "vault",
 }
 
