@@ -28,6 +28,7 @@ apps! {
     "smtp",
     "sqlite",
     "stripe",
+    "telegram",
     "vault",
 }
 
