@@ -29,6 +29,7 @@ apps! {
     "sqlite",
     "stripe",
     "telegram",
+    "twilio",
     "vault",
 }
 
