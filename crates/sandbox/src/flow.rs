@@ -171,7 +171,8 @@ impl<'a> Flow<'a> {
     }
 
     fn enter_function(&mut self, body: &'a [Stmt]) {
-        let hoisted = names::hoisted(body).into_iter().map(|name| (name.into(), None));
+        let hoisted = names::hoisted(body).into_iter();
+        let hoisted = hoisted.map(|(name, function)| (name.into(), function.then(Value::unknown)));
         self.scopes.push(hoisted.collect());
     }
 

@@ -45,8 +45,10 @@ pub enum Segment {
     Member(String),
     /// An item of an array, from 0; of an object, the member that is called so.
     Index(u32),
-    /// Any item of an array, any member of an object.
+    /// Any item of an array; where nothing follows, perhaps a piece of a text.
     Each,
+    /// Any item of an array, any member of an object, or a piece of a text.
+    Any,
 }
 
 /// How an input went into a value.
@@ -61,10 +63,7 @@ pub enum How {
     Cut,
 }
 
-/// An input that a value is made of.
-///
-/// Where the data holds a text, number or nothing where the path goes on, that text or number is
-/// meant: `rows[*]` of a text is the text.
+/// An input that a value is made of: see [`InputPath::place`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputPath {
@@ -94,6 +93,22 @@ impl Segment {
     }
 }
 
+impl InputPath {
+    /// The place whose values, with all below it, hold whatever this is: only members, indices, and
+    /// items of arrays lie on the way.
+    ///
+    /// An index on the way may still be a member of that name, where the value is an object.
+    pub fn place(&self) -> &[Segment] {
+        let computed = self.path.iter().position(|segment| *segment == Segment::Any);
+        let mut place = self.path.get(..computed.unwrap_or(self.path.len())).unwrap_or_default();
+        // Pieces of a text have no place of their own, and all items lie at their array.
+        while let Some((Segment::Each | Segment::Index(_), before)) = place.split_last() {
+            place = before;
+        }
+        place
+    }
+}
+
 impl Shape {
     /// All inputs that the output is made of at a path; none where that cannot be told.
     ///
@@ -117,7 +132,7 @@ impl Shape {
                     let beside = others.iter().chain(spread).chain(names);
                     collect_all(members.values().chain(beside), path, How::Cut, found)?;
                 }
-                Some((Segment::Each, below)) => {
+                Some((Segment::Each | Segment::Any, below)) => {
                     collect_all(members.values().chain(others), below, at_most, found)?;
                     collect_all(spread, path, at_most, found)?;
                 }
@@ -131,7 +146,7 @@ impl Shape {
             },
             Self::Array { items, others } => match path.split_first() {
                 None => collect_all(items.iter().chain(others), path, How::Cut, found)?,
-                Some((Segment::Each, below)) => {
+                Some((Segment::Each | Segment::Any, below)) => {
                     collect_all(items.iter().chain(others), below, at_most, found)?;
                 }
                 Some((Segment::Index(index), below)) => match items.get(*index as usize) {
@@ -182,7 +197,7 @@ impl Segment {
         match self {
             Self::Member(name) => name.clone(),
             Self::Index(index) => index.to_string(),
-            Self::Each => "*".to_owned(),
+            Self::Each | Self::Any => "*".to_owned(),
         }
     }
 }
@@ -195,6 +210,7 @@ impl fmt::Display for InputPath {
             Segment::Member(name) => write!(f, "[{name:?}]"),
             Segment::Index(index) => write!(f, "[{index}]"),
             Segment::Each => f.write_str("[*]"),
+            Segment::Any => f.write_str(".*"),
         })
     }
 }

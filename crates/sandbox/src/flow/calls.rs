@@ -152,11 +152,9 @@ impl<'a> Flow<'a> {
                     Some(Expr::Ident(name)) => name.sym == *"undefined",
                     Some(_) => false,
                 };
-                match values.split_first() {
-                    Some((value, _)) if plain => {
-                        self.made(std::slice::from_ref(value), How::Within)
-                    }
-                    _ => Ok(Value::unknown()),
+                match plain {
+                    true => self.made(&values, How::Within),
+                    false => Ok(Value::unknown()),
                 }
             }
             ("Array", "of") => {
@@ -185,9 +183,8 @@ impl<'a> Flow<'a> {
 
     fn expr_of_global(&mut self, global: &str) -> Result<Value, GiveUp> {
         match global {
-            "crypto" | "AbortSignal" | "Intl" | "Response" | "Headers" | "Request" => {
-                Ok(Value::unknown())
-            }
+            "crypto" | "AbortSignal" | "Intl" | "Response" | "Headers" | "Request"
+            | "Uint8Array" | "Symbol" | "Error" => Ok(Value::unknown()),
             _ => Err(GiveUp),
         }
     }
@@ -213,7 +210,7 @@ impl<'a> Flow<'a> {
             "freeze" | "seal" => Ok(first),
             "keys" => self.names_in(&first),
             "values" => {
-                let others = self.each(&first)?;
+                let others = self.at(&first, &Segment::Any)?;
                 self.make(place, Object::array_of(others))
             }
             "entries" => self.entries(place, &first),
@@ -223,7 +220,7 @@ impl<'a> Flow<'a> {
                 let name = self.at(&entry, &Segment::Index(0))?;
                 let names = self.made(&[name], How::Cut)?;
                 let mut object = Object { names, ..Object::default() };
-                object.set(&Segment::Each, &value, false);
+                object.set(&Segment::Any, &value, false);
                 self.make(place, object)
             }
             "hasOwn" | "is" => self.made(&values, How::Cut),
@@ -246,7 +243,7 @@ impl<'a> Flow<'a> {
     pub(super) fn entries(&mut self, place: Span, value: &Value) -> Result<Value, GiveUp> {
         let mut pair = Object::array();
         pair.push(self.names_in(value)?);
-        pair.push(self.each(value)?);
+        pair.push(self.at(value, &Segment::Any)?);
         // Two objects of one call: the inner one is told apart by its end.
         let inner = Span { lo: place.hi, hi: place.lo };
         let pair = self.make(inner, pair)?;
@@ -259,7 +256,7 @@ impl<'a> Flow<'a> {
             return Err(GiveUp);
         }
         let source = self.expr(&source.expr)?;
-        let item = self.each(&source)?;
+        let item = self.at(&source, &Segment::Any)?;
         let others = match rest.first() {
             None => item,
             Some(with) => self.call_back(with, &[item, Value::constant()])?,

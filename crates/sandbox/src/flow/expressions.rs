@@ -43,19 +43,29 @@ impl<'a> Flow<'a> {
             Expr::Array(array) => self.array(array),
             Expr::Object(object) => self.object(object),
             Expr::Tpl(template) => {
-                let parts: Result<Vec<_>, _> =
-                    template.exprs.iter().map(|part| self.expr(part)).collect();
-                self.made(&parts?, How::Within)
+                let mut made = Value::constant();
+                for part in &template.exprs {
+                    let part = self.expr(part)?;
+                    made.join(&self.made(&[part], How::Within)?);
+                }
+                Ok(made)
             }
             Expr::Bin(binary) => self.binary(binary),
             Expr::Unary(unary) => self.unary(unary),
-            Expr::Update(update) => {
-                let old = self.expr(&update.arg)?;
-                let new = self.made(&[old], How::Cut)?;
-                self.assign_expr(&update.arg, new.clone())?;
+            // What it applies to is read twice.
+            Expr::Update(update) => self.maybe(|flow| {
+                let old = flow.expr(&update.arg)?;
+                let new = flow.made(&[old], How::Cut)?;
+                flow.assign_expr(&update.arg, new.clone())?;
                 Ok(new)
+            }),
+            Expr::Assign(assign) if assign.op == AssignOp::Assign => {
+                let value = self.expr(&assign.right)?;
+                self.assign(&assign.left, value.clone())?;
+                Ok(value)
             }
-            Expr::Assign(assign) => self.assignment(assign),
+            Expr::Assign(assign) if assign.left.as_ident().is_some() => self.operate(assign),
+            Expr::Assign(assign) => self.maybe(|flow| flow.operate(assign)),
             Expr::Member(member) => self.read_member(member),
             Expr::Cond(choice) => {
                 self.expr(&choice.test)?;
@@ -185,7 +195,7 @@ impl<'a> Flow<'a> {
             if matches!(&segment, Segment::Member(name) if name == "__proto__") {
                 return Err(GiveUp);
             }
-            if segment == Segment::Each {
+            if segment == Segment::Any {
                 self.spend(object.weight())?;
             }
             object.set(&segment, &value, true);
@@ -237,19 +247,14 @@ impl<'a> Flow<'a> {
         Ok(left)
     }
 
-    fn assignment(&mut self, assign: &'a AssignExpr) -> Result<Value, GiveUp> {
+    /// `target += value` and the like, whose target is read twice.
+    fn operate(&mut self, assign: &'a AssignExpr) -> Result<Value, GiveUp> {
+        let old = self.held(&assign.left)?;
+        let value = self.expr(&assign.right)?;
         let value = match assign.op {
-            AssignOp::Assign => self.expr(&assign.right)?,
-            AssignOp::AndAssign | AssignOp::OrAssign | AssignOp::NullishAssign => {
-                let old = self.held(&assign.left)?;
-                old.or(&self.maybe(|flow| flow.expr(&assign.right))?)
-            }
-            operator => {
-                let how = if operator == AssignOp::AddAssign { How::Within } else { How::Cut };
-                let old = self.held(&assign.left)?;
-                let value = self.expr(&assign.right)?;
-                self.made(&[old, value], how)?
-            }
+            AssignOp::AndAssign | AssignOp::OrAssign | AssignOp::NullishAssign => old.or(&value),
+            AssignOp::AddAssign => self.made(&[old, value], How::Within)?,
+            _ => self.made(&[old, value], How::Cut)?,
         };
         self.assign(&assign.left, value.clone())?;
         Ok(value)

@@ -54,7 +54,7 @@ impl Object {
         }
         let others = || self.others.clone().or(&self.spread.below(segment));
         match (segment, self.members.get(segment)) {
-            (Segment::Each, _) => self.members.values().fold(others(), Value::or),
+            (Segment::Each | Segment::Any, _) => self.members.values().fold(others(), Value::or),
             (_, Some(found)) => found.clone(),
             (Segment::Member(_), None) if self.array => Value::constant(),
             (_, None) => others(),
@@ -64,12 +64,12 @@ impl Object {
     /// Sets a member; `replace` where nothing of the old value can be left.
     pub(super) fn set(&mut self, segment: &Segment, value: &Value, replace: bool) {
         let magic = matches!(segment, Segment::Member(name) if MAGIC.contains(&name.as_str()));
-        let unnamed = *segment == Segment::Each;
+        let unnamed = matches!(segment, Segment::Each | Segment::Any);
         self.spoilt |= value.unknown && (magic || unnamed);
         let next = |index: u32| replace && index as usize == self.items();
         let beyond = |index: u32| !self.members.contains_key(segment) && !next(index);
         match segment {
-            Segment::Each => self.add_any(value),
+            Segment::Each | Segment::Any => self.add_any(value),
             Segment::Member(name) if self.array && name == "length" => self.mix(),
             Segment::Index(index) if self.array && (self.open || beyond(*index)) => {
                 self.open = true;
@@ -120,6 +120,11 @@ impl Object {
     /// Adds the members of data, as `...` does.
     pub(super) fn spread_data(&mut self, data: &Value) {
         self.spoilt |= data.unknown;
+        if self.array {
+            self.mix();
+            self.others.join(&data.below(&Segment::Any));
+            return;
+        }
         for (segment, member) in &mut self.members {
             member.join(&data.below(segment));
         }
@@ -129,6 +134,11 @@ impl Object {
     /// Adds the members of another object, as `...` does.
     pub(super) fn spread_object(&mut self, other: &Self) {
         self.spoilt |= other.spoilt;
+        if self.array {
+            self.mix();
+            self.others.join(&other.get(&Segment::Any));
+            return;
+        }
         for (segment, value) in &other.members {
             let joined = self.get(segment).or(value);
             self.set(segment, &joined, true);
@@ -282,13 +292,14 @@ impl Flow<'_> {
                 true => found.join(&Value::unknown()),
                 false => found.join(&object.get(segment)),
             };
-            work += if *segment == Segment::Each { object.weight() } else { 1 };
+            let whole = matches!(segment, Segment::Each | Segment::Any);
+            work += if whole { object.weight() } else { 1 };
         }
         self.spend(work)?;
         Ok(found)
     }
 
-    /// Any item or member of a value.
+    /// Any item of a value that is gone through.
     pub(super) fn each(&mut self, value: &Value) -> Result<Value, GiveUp> {
         self.at(value, &Segment::Each)
     }
@@ -379,7 +390,7 @@ impl Flow<'_> {
             let name = match segment {
                 Segment::Member(name) => name.clone(),
                 Segment::Index(index) => index.to_string(),
-                Segment::Each => continue,
+                Segment::Each | Segment::Any => continue,
             };
             members.insert(name, self.shape(value, levels)?);
         }

@@ -89,7 +89,9 @@ impl<'a> Flow<'a> {
             return Err(GiveUp);
         }
         let item = self.each(receiver)?;
-        let given = [item.clone(), Value::constant(), receiver.clone()];
+        // The names of an answer's headers came with it; else it is an index.
+        let at = Value { fetched: receiver.fetched, ..Value::constant() };
+        let given = [item.clone(), at, receiver.clone()];
         let Some(function) = arguments.first() else {
             return match method {
                 "toSorted" => self.make(place, Object::array_of(item)),
@@ -119,7 +121,7 @@ impl<'a> Flow<'a> {
                 Ok(item)
             }
             "forEach" => self.call_back(function, &given).map(|_| Value::constant()),
-            "reduce" => self.reduce(&item, arguments),
+            "reduce" => self.reduce(&given, arguments),
             "then" => {
                 let mut found = self.call_back(function, std::slice::from_ref(receiver))?;
                 if let Some(failed) = arguments.get(1) {
@@ -164,14 +166,18 @@ impl<'a> Flow<'a> {
         }
     }
 
-    fn reduce(&mut self, item: &Value, arguments: &'a [ExprOrSpread]) -> Result<Value, GiveUp> {
+    fn reduce(
+        &mut self,
+        given: &[Value; 3],
+        arguments: &'a [ExprOrSpread],
+    ) -> Result<Value, GiveUp> {
         let [function, rest @ ..] = arguments else { return Err(GiveUp) };
         let mut sum = match rest.first() {
             Some(start) => self.expr(&start.expr)?,
-            None => item.clone(),
+            None => given.first().cloned().unwrap_or_default(),
         };
         for _ in 0..super::MAX_ROUNDS {
-            let given = [sum.clone(), item.clone()];
+            let given: Vec<Value> = [sum.clone()].into_iter().chain(given.clone()).collect();
             let next = self.call_back(function, &given)?;
             if !sum.join(&next) {
                 return Ok(sum);

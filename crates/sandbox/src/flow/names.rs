@@ -215,23 +215,23 @@ fn each_name_of<'a>(props: &'a [ObjectPatProp], found: &mut dyn FnMut(&'a str)) 
     }
 }
 
-/// The names that a function's statements declare for the whole function: `var`, and functions in
-/// blocks.
-pub(super) fn hoisted(body: &[Stmt]) -> BTreeSet<String> {
+/// The names that a function's statements declare for the whole function: `var`, and (where it says
+/// so) functions, in blocks too.
+pub(super) fn hoisted(body: &[Stmt]) -> BTreeMap<String, bool> {
     let mut hoisted = Hoisted::default();
     body.visit_with(&mut hoisted);
     hoisted.0
 }
 
 #[derive(Default)]
-struct Hoisted(BTreeSet<String>);
+struct Hoisted(BTreeMap<String, bool>);
 
 impl Visit for Hoisted {
     fn visit_var_decl(&mut self, variables: &VarDecl) {
         if variables.kind == VarDeclKind::Var && !variables.declare {
             for declarator in &variables.decls {
                 each_name(&declarator.name, &mut |name| {
-                    self.0.insert(name.to_owned());
+                    self.0.entry(name.to_owned()).or_default();
                 });
             }
         }
@@ -242,7 +242,7 @@ impl Visit for Hoisted {
         match declaration {
             Decl::Fn(function) => {
                 if !function.declare {
-                    self.0.insert(function.ident.sym.to_string());
+                    self.0.insert(function.ident.sym.to_string(), true);
                 }
             }
             other => other.visit_children_with(self),

@@ -148,7 +148,7 @@ impl<'a> Flow<'a> {
             return Ok((numbered(number.value), Value::constant()));
         }
         let value = self.expr(key)?;
-        Ok((Segment::Each, self.made(&[value], How::Cut)?))
+        Ok((Segment::Any, self.made(&[value], How::Cut)?))
     }
 
     /// `target = value`
@@ -196,7 +196,7 @@ impl<'a> Flow<'a> {
         if matches!(&segment, Segment::Member(name) if name == "__proto__") {
             return Err(GiveUp);
         }
-        let whole = segment == Segment::Each;
+        let whole = segment == Segment::Any;
         self.change(&object, whole, |object, replace| {
             object.set(&segment, value, replace);
             object.names.join(&name);
@@ -221,6 +221,6 @@ fn numbered(number: f64) -> Segment {
         _ if number >= 0.0 && number < f64::from(u32::MAX) && number.fract() == 0.0 => {
             Segment::Index(number as u32)
         }
-        _ => Segment::Each,
+        _ => Segment::Any,
     }
 }

@@ -63,7 +63,7 @@ fn reads_members() {
         ("return steps['lookup'].output['rows']['0']", "steps.lookup.output.rows[0]"),
         ("return (trigger.body as Body)!.token satisfies string", "trigger.body.token"),
         ("return <string>trigger.body.token", "trigger.body.token"),
-        ("return trigger.body[key]", "trigger.body[*]"),
+        ("return trigger.body[key]", "trigger.body.*"),
         ("return await trigger.body.token", "trigger.body.token"),
         ("return run.id", "-"),
         ("return 'a' + 1 + `b`", "-"),
@@ -99,11 +99,11 @@ fn makes_objects_and_arrays() {
         ),
         ("return Object.freeze({ a: trigger.a })", "{a: trigger.a}"),
         ("return Object.keys(trigger.body)", "%trigger.body"),
-        ("return Object.values(trigger.body)", "[*: trigger.body[*]]"),
-        ("return Object.entries(trigger.body)", "[*: [%trigger.body, trigger.body[*]]]"),
+        ("return Object.values(trigger.body)", "[*: trigger.body.*]"),
+        ("return Object.entries(trigger.body)", "[*: [%trigger.body, trigger.body.*]]"),
         (
             "return Object.fromEntries(Object.entries(trigger.b))",
-            "{*: trigger.b[*], names: %trigger.b}",
+            "{*: trigger.b.*, names: %trigger.b}",
         ),
         ("return { a: 1, f() { return trigger.x } }", "{a: -, f: ?}"),
         ("return { a: 1, toJSON() { return trigger.x } }", "?"),
@@ -133,7 +133,7 @@ fn follows_variables() {
             "{rest: {...trigger.body}, t: trigger.body.token}",
         ),
         ("const { a = trigger.z } = trigger.body; return a", "trigger.body.a+trigger.z"),
-        ("const { [k]: v } = trigger.body; return v", "trigger.body[*]"),
+        ("const { [k]: v } = trigger.body; return v", "trigger.body.*"),
         (
             "const [a, , b = 1, ...c] = trigger.body.rows; return { a, b, c }",
             "{a: trigger.body.rows[0], b: trigger.body.rows[2], c: [*: trigger.body.rows[*]]}",
@@ -181,6 +181,7 @@ fn follows_operators_and_methods() {
         ("return btoa(`${trigger.user}:${trigger.pass}`)", "~trigger.pass+~trigger.user"),
         ("return encodeURIComponent(trigger.a)", "~trigger.a"),
         ("return JSON.stringify({ a: trigger.a, b: [trigger.b] })", "~trigger.a+~trigger.b"),
+        ("return JSON.stringify(trigger.a, null, trigger.b)", "~trigger.a+~trigger.b"),
         ("return JSON.stringify(trigger.a, (k, v) => v)", "?"),
         ("return JSON.parse(trigger.body.blob)", "?"),
         ("return { x: JSON.parse(trigger.body.blob).x, y: trigger.y }", "{x: ?, y: trigger.y}"),
@@ -277,12 +278,13 @@ fn follows_callbacks() {
             "return trigger.rows.reduce((sum, r) => { sum[r.k] = r.v; return sum }, {})",
             "{*: trigger.rows[*].v, names: %trigger.rows[*].k}",
         ),
+        ("return trigger.rows.reduce((sum, r, i, all) => all[0].x, '')", "trigger.rows[0].x"),
         ("return trigger.rows.reduce((sum, r) => sum + r.n, 0)", "~trigger.rows[*].n"),
         (
             "const out = []; trigger.rows.forEach(r => { out.push(r.t) }); return out",
             "[*: trigger.rows[*].t]",
         ),
-        ("return Array.from(trigger.rows, r => r.t)", "[*: trigger.rows[*].t]"),
+        ("return Array.from(trigger.rows, r => r.t)", "[*: trigger.rows.*.t]"),
         ("return (() => ({ t: trigger.t }))()", "{t: trigger.t}"),
         ("return await (async (x) => x.t)(trigger)", "trigger.t"),
         ("const f = (x) => x; return f(trigger.a)", "?"),
@@ -356,6 +358,10 @@ fn follows_changes_to_its_own_objects() {
         ),
         ("const l = []; const p = l.push; [trigger.t].forEach(p, l); return l", "?"),
         ("const { assign } = Object; const o = {}; assign(o, trigger); return o", "?"),
+        ("{ function toJSON() { return trigger.t } } return { a: 1, toJSON }", "?"),
+        ("const l = []; if (x) Object.assign(l, [1]); l.push(trigger.t); return l[0]", "trigger.t"),
+        ("const l = [trigger.t]; return `${l}${l[0] = ''}`", "~trigger.t"),
+        ("const l = []; (l.push(1), l).x += 1; l.push(trigger.t); return l[1]", "trigger.t"),
         ("const o = {}; [o].forEach(x => { x.t = trigger.t }); return o", "{t: trigger.t}"),
         ("class A { x = trigger.x } return new A()", "?"),
         ("const m = new Map(); m.set('a', trigger.a); return { a: m.get('a') }", "{a: ?}"),
@@ -398,15 +404,15 @@ fn follows_every_way() {
         ("let s = ''; for (const r of trigger.rows) { s += r.t } return s", "~trigger.rows[*].t"),
         (
             "const out = {}; for (const [k, v] of Object.entries(trigger.b)) out[k] = v; return out",
-            "{*: trigger.b[*], names: %trigger.b}",
+            "{*: trigger.b.*, names: %trigger.b}",
         ),
         (
             "const out = {}; for (const k in trigger.b) { out[k] = trigger.b[k] } return out",
-            "{*: trigger.b[*], names: %trigger.b}",
+            "{*: trigger.b.*, names: %trigger.b}",
         ),
         (
             "const l = []; for (let i = 0; i < trigger.rows.length; i++) l.push(trigger.rows[i].t); return l",
-            "[*: trigger.rows[*].t]",
+            "[*: trigger.rows.*.t]",
         ),
         ("let a = 1, b = 2; while (x) { a = b; b = trigger.b } return a", "trigger.b"),
         ("let n = trigger.n; while (n.next) n = n.next; return n", "?"),
@@ -513,5 +519,26 @@ fn tells_the_origins_of_a_path() {
             }
         };
         assert_eq!(told, expected, "{source} at {path:?}");
+    }
+}
+
+#[test]
+fn tells_the_place_of_an_input() {
+    for (source, expected) in [
+        ("return trigger.body.token", "trigger.body.token"),
+        ("return trigger.rows[0].token", "trigger.rows[0].token"),
+        ("return trigger.rows[0]", "trigger.rows"),
+        ("return trigger.token.slice(7)", "trigger.token"),
+        ("return trigger.rows.map(r => r.token)", "trigger.rows[*].token"),
+        ("return [...trigger.token]", "trigger.token"),
+        ("return trigger.body[key]", "trigger.body"),
+        ("return trigger.body[key].token", "trigger.body"),
+        ("return Object.values(trigger.body)[0].token", "trigger.body"),
+        ("return steps[name].output", "steps"),
+    ] {
+        let origins = shape(source).origins(&[]).expect(source);
+        let [input] = origins.inputs.as_slice() else { panic!("{source}: {origins:?}") };
+        let place = InputPath { path: input.place().to_vec(), how: How::Whole };
+        assert_eq!(place.to_string(), expected, "{source}");
     }
 }
