@@ -1,7 +1,9 @@
 //! A keyward server of a test's own: data directory, output and all answers kept as evidence.
 
 use keyward_testkit::evidence::Evidence;
+use keyward_testkit::hosts::Hosts;
 use keyward_testkit::postgres::Postgres;
+use keyward_testkit::vendors::Vendors;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -72,6 +74,7 @@ pub struct Server {
     pub data: PathBuf,
     database_url: Option<String>,
     environment: Vec<(String, String)>,
+    hosts: Option<Hosts>,
     private: tempfile::TempDir,
     child: Option<Child>,
 }
@@ -84,6 +87,32 @@ impl Server {
 
     /// The same with an environment of the test's own.
     pub fn start_with(test: &str, backend: Backend, environment: &[(&str, &str)]) -> Self {
+        Self::start_among(test, backend, environment, None)
+    }
+
+    /// A server that finds vendors under their names and trusts their issuer, and may reach loopback.
+    /// They must outlive it; what the environment says comes first.
+    pub fn start_facing(
+        test: &str,
+        backend: Backend,
+        vendors: &Vendors,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let ca_file = vendors.ca_file();
+        let own = [
+            ("KEYWARD_EGRESS_ALLOW", "127.0.0.0/8"),
+            ("KEYWARD_EGRESS_CA_FILE", ca_file.to_str().expect("a path")),
+        ];
+        let environment = [&own, environment].concat();
+        Self::start_among(test, backend, &environment, Some(vendors.hosts().clone()))
+    }
+
+    fn start_among(
+        test: &str,
+        backend: Backend,
+        environment: &[(&str, &str)],
+        hosts: Option<Hosts>,
+    ) -> Self {
         let evidence = Evidence::of(test);
         let database_url =
             (backend == Backend::Postgres).then(|| Postgres::shared().fresh_database());
@@ -96,6 +125,7 @@ impl Server {
             token: String::new(),
             database_url,
             environment: environment.iter().map(own).collect(),
+            hosts,
             private: tempfile::tempdir().expect("a private folder"),
             child: None,
         };
@@ -118,6 +148,7 @@ impl Server {
             token: self.token.clone(),
             database_url: self.database_url.clone(),
             environment,
+            hosts: self.hosts.clone(),
             private: tempfile::tempdir().expect("a private folder"),
             child: None,
         };
@@ -136,6 +167,7 @@ impl Server {
             token: String::new(),
             database_url: None,
             environment: Vec::new(),
+            hosts: None,
             private: tempfile::tempdir().expect("a private folder"),
             child: None,
         };
@@ -145,7 +177,10 @@ impl Server {
 
     /// A command with this server's data directory, database and environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(KEYWARD);
+        let mut command = self
+            .hosts
+            .as_ref()
+            .map_or_else(|| Command::new(KEYWARD), |hosts| hosts.command(KEYWARD));
         command.args(arguments).env_clear().env("KEYWARD_DATA_DIR", &self.data);
         command.env("KEYWARD_LOG", "trace,hyper=info,h2=info,rustls=info");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
