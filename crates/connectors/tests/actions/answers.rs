@@ -44,7 +44,7 @@ fn gives(
     let read = match action.is_paged() {
         false => action.output(&context),
         true => action.page(&context, sent).map(|page| {
-            let next = page.next.as_ref().map(|next| told(next));
+            let next = page.next.as_ref().map(told);
             json!({"items": page.items, "next": next})
         }),
     };
