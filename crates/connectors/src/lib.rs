@@ -18,6 +18,7 @@ apps! {
     "discord_webhook",
     "gmail",
     "google_sheets",
+    "hubspot",
     "mysql",
     "nango",
     "openai",
