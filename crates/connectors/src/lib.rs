@@ -24,6 +24,7 @@ apps! {
     "openai",
     "postgres",
     "s3",
+    "salesforce",
     "sendgrid",
     "slack",
     "smtp",
