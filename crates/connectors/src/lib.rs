@@ -22,6 +22,7 @@ apps! {
     "mysql",
     "nango",
     "openai",
+    "pipedrive",
     "postgres",
     "s3",
     "salesforce",
