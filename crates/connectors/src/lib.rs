@@ -16,6 +16,7 @@ apps! {
     "aws_secrets_manager",
     "discord",
     "discord_webhook",
+    "gitlab",
     "gmail",
     "google_sheets",
     "hubspot",
