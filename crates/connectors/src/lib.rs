@@ -20,6 +20,7 @@ apps! {
     "gmail",
     "google_sheets",
     "hubspot",
+    "jira",
     "mysql",
     "nango",
     "openai",
