@@ -23,6 +23,7 @@ apps! {
     "jira",
     "mysql",
     "nango",
+    "notion",
     "openai",
     "pipedrive",
     "postgres",
