@@ -12,6 +12,7 @@ macro_rules! apps {
 }
 
 apps! {
+    "airtable",
     "anthropic",
     "aws_secrets_manager",
     "discord",
