@@ -17,6 +17,7 @@ apps! {
     "aws_secrets_manager",
     "discord",
     "discord_webhook",
+    "github",
     "gitlab",
     "gmail",
     "google_sheets",
