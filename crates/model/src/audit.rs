@@ -100,6 +100,12 @@ actions! {
     WorkflowImported "workflow.imported";
     /// A workflow got another owner.
     WorkflowTransferred "workflow.transferred";
+    /// A workspace got an app of its own.
+    AppCreated "app.created";
+    /// A workspace's own app was replaced.
+    AppUpdated "app.updated";
+    /// A workspace's own app was deleted.
+    AppDeleted "app.deleted";
     /// A person started a run.
     RunStarted "run.started";
     /// A person retried a run.
@@ -183,8 +189,8 @@ pub struct Event {
     pub action: Action,
     /// Whether it took place.
     pub outcome: Outcome,
-    /// Why it was refused, or what changed: a fixed word, the id of a member, token, session or
-    /// invitation, or empty.
+    /// Why it was refused, or what changed: a fixed word, the id of a member, token, session,
+    /// invitation or app, or empty.
     pub reason: String,
     /// The credential concerned.
     pub credential: Option<CredentialId>,

@@ -7,6 +7,7 @@ mod host;
 pub mod manifest;
 pub mod openapi;
 mod output;
+mod own;
 mod text;
 
 pub use call::{CallError, Page, RequestError, answer, rendered_body};
@@ -14,6 +15,9 @@ pub use manifest::{
     Attach, Fallback, Field, Format, Lease, Manifest, Pagination, Protocol, Scheme, SigV4,
 };
 pub use output::OutputPath;
+pub use own::{
+    AppSource, MAX_MANIFEST_BYTES, MAX_OWN_APPS, WorkspaceApp, manifest_schema, names_app,
+};
 pub use text::ManifestFault;
 
 use crate::json::{self, Fault};

@@ -73,7 +73,7 @@ mod tests {
     use crate::postgres::Connection;
     use crate::tls::Server;
     use crate::{
-        accounts, audit, credentials, idempotency, invitations, keys, members, meta, migrate,
+        accounts, apps, audit, credentials, idempotency, invitations, keys, members, meta, migrate,
         nodes, person, review, rewrap, runs, sessions, settings, shares, sqlite, steps, tokens,
         usage, uses, workflows, workspaces,
     };
@@ -83,6 +83,7 @@ mod tests {
     fn every_statement_prepares_on_both_back_ends() {
         let all = [
             accounts::ALL,
+            apps::ALL,
             audit::ALL,
             audit::cuts::ALL,
             audit::sinks::ALL,

@@ -10,6 +10,7 @@
 //!   `dialect.rs`. A new table goes into a new file in `migrations/`.
 
 mod accounts;
+mod apps;
 mod audit;
 pub mod backup;
 mod chain;

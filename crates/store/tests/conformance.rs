@@ -6,6 +6,8 @@
     reason = "tests stop where something is not as expected"
 )]
 
+#[path = "conformance/apps.rs"]
+mod apps;
 #[path = "conformance/audit.rs"]
 mod audit;
 #[path = "conformance/concurrency.rs"]
@@ -122,6 +124,9 @@ conformance! {
         waiting_runs_become_due
         old_runs_are_purged_in_batches
         a_nul_does_not_stop_a_run
+    }
+    apps {
+        own_apps_come_and_go
     }
     audit {
         chains_hold

@@ -1,11 +1,12 @@
 //! Manifests as text: YAML or JSON, with the line of each fault.
 
 use super::App;
-use crate::json::Fault;
+use crate::json::{self, Fault, JsonFault};
 use crate::workflow::yaml;
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
+use serde_json::Value;
 use std::fmt;
 
 /// One fault of a manifest and the line that it stands in.
@@ -32,18 +33,32 @@ impl App {
     /// # Errors
     /// Every fault with its line, at least one.
     pub fn parse(text: &str) -> Result<Self, Vec<ManifestFault>> {
-        let document = yaml::parse(text.as_bytes()).map_err(|fault| {
-            let line = fault.line;
-            let fault = Fault::new("", "invalid_yaml", fault.reason.to_string());
-            vec![ManifestFault { line, fault }]
-        })?;
-        Self::read(&document).map_err(|faults| {
-            faults
-                .into_iter()
-                .map(|fault| ManifestFault { line: line(text, &fault.pointer), fault })
-                .collect()
-        })
+        let document = document(text)?;
+        Self::read(&document).map_err(|faults| placed(text, faults))
     }
+}
+
+/// JSON where it is that, and YAML otherwise: not all JSON is YAML to the parser.
+fn document(text: &str) -> Result<Value, Vec<ManifestFault>> {
+    let told = |fault: JsonFault, code| {
+        let line = fault.line;
+        vec![ManifestFault { line, fault: Fault::new("", code, fault.reason.to_string()) }]
+    };
+    if !is_json(text) {
+        return yaml::parse(text.as_bytes()).map_err(|fault| told(fault, "invalid_yaml"));
+    }
+    let json = json::parse(text.as_bytes());
+    json.or_else(|fault| yaml::parse(text.as_bytes()).map_err(|_| told(fault, "invalid_json")))
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+/// The faults of a document with the lines of its text.
+pub(super) fn placed(text: &str, faults: Vec<Fault>) -> Vec<ManifestFault> {
+    let placed = |fault: Fault| ManifestFault { line: line(text, &fault.pointer), fault };
+    faults.into_iter().map(placed).collect()
 }
 
 /// The line in which a value stands; for one that is missing, the line of what should hold it.
@@ -54,8 +69,15 @@ fn line(text: &str, pointer: &str) -> usize {
 }
 
 fn locate(text: &str, names: &[String]) -> Option<usize> {
-    let document = serde_norway::Deserializer::from_str(text);
     let mut found = false;
+    if is_json(text) {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let error = Walk { names, found: &mut found }.deserialize(&mut reader).err();
+        if let Some(error) = error.filter(|_| found) {
+            return Some(error.line());
+        }
+    }
+    let document = serde_norway::Deserializer::from_str(text);
     let error = Walk { names, found: &mut found }.deserialize(document).err()?;
     let line = error.location().map(|location| location.line());
     line.filter(|_| found)
@@ -192,5 +214,22 @@ actions:
         );
         check("    name: Get a thing", "    nam: Get a thing", "line 15 (/actions/0/nam)");
         check("  - id: key", "  - id: key\n    id: key", "line 5");
+    }
+
+    #[test]
+    fn json_is_read_as_json_and_has_lines_too() {
+        let document = yaml::parse(GOOD.as_bytes()).expect("YAML");
+        let text = serde_json::to_string_pretty(&document).expect("JSON").replace("  ", "\t");
+        assert!(App::parse(&text).is_ok(), "{:?}", App::parse(&text).err());
+        let check = |from: &str, to: &str, expected: &str| {
+            assert!(text.contains(from), "{from}");
+            let faults = App::parse(&text.replacen(from, to, 1)).err();
+            let told: Vec<_> = faults.into_iter().flatten().map(|f| f.to_string()).collect();
+            assert!(told.iter().any(|text| text.starts_with(expected)), "{to}: {told:?}");
+        };
+        check("\"Demo\"", "\"\\ud83d\\ude00\\n\"", "line 3 (/name)");
+        check("\"api_key\",", "\"apikey\",", "line 9 (/schemes/0/type)");
+        check("\"Demo\",", "\"Demo\"", "line 4: ");
+        assert!(App::parse(&format!("{{{}}}", "id: demo")).is_err());
     }
 }

@@ -5,12 +5,13 @@ use crate::error::StoreError;
 use crate::page::Select;
 use crate::tx::{Reader, RunTx};
 use crate::value::{Row, Value};
-use crate::{credentials, invitations, members, settings, shares, tokens, workflows};
+use crate::{apps, credentials, invitations, members, settings, shares, tokens, workflows};
 use keyward_model::id::WorkspaceId;
 use keyward_model::tag::Tag;
 
 /// Every table whose rows a workspace's key signs.
 pub const SIGNED_TABLES: &[Signed] = &[
+    apps::SIGNED,
     credentials::SIGNED,
     invitations::SIGNED,
     members::SIGNED,

@@ -304,6 +304,8 @@ async fn one_of_each(f: &Fixture) {
             expires_at: None,
             created_at: at(7),
         };
+        let app = sign(crate::apps::own_app(f, &format!("app{number}")));
+        f.write(move |tx| tx.insert_app(&app)).await.unwrap();
         let invitation = Invitation {
             workspace,
             id: id(),
