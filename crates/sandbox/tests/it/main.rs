@@ -9,4 +9,5 @@ mod globals;
 mod helper;
 mod hostile;
 mod lifecycle;
+mod origins;
 mod walls;
