@@ -30,9 +30,9 @@ pub const MAX_OPERATIONS: usize = 200;
 const MAX_MANIFEST_BYTES: usize = 1 << 20;
 /// How much of the schemas is taken over, tried from the most on until the manifest is small enough.
 const LIMITS: [Limits; 3] = [
-    Limits { depth: 10, bytes: 32 << 10 },
-    Limits { depth: 5, bytes: 8 << 10 },
-    Limits { depth: 3, bytes: 2 << 10 },
+    Limits { depth: 10, bytes: 32 << 10, patterns: 20 },
+    Limits { depth: 5, bytes: 8 << 10, patterns: 5 },
+    Limits { depth: 3, bytes: 2 << 10, patterns: 0 },
 ];
 
 /// What a description says of one operation.

@@ -4,12 +4,13 @@ use super::id;
 use crate::json::Fault;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// How many references may lead to one another.
 const MAX_HOPS: usize = 20;
 /// How many operations one description may have.
 const MAX_OPERATIONS: usize = 5000;
+/// How many members or items of one value are looked at, besides paths.
+const MAX_MEMBERS: usize = 1000;
 /// The methods of an operation, in the order of OpenAPI's own table.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -37,18 +38,23 @@ impl<'d> Node<'d> {
         self.value.get(name).and_then(Value::as_bool).unwrap_or_default()
     }
 
-    /// The members, by name; none where this is no object.
+    /// The first members, by name; none where this is no object. How many bounds the work that
+    /// each of many operations can make of what they share.
     pub(super) fn members(&self) -> Vec<(&'d str, Self)> {
-        let each = self.value.as_object().into_iter().flatten();
+        self.members_up_to(MAX_MEMBERS)
+    }
+
+    fn members_up_to(&self, most: usize) -> Vec<(&'d str, Self)> {
+        let each = self.value.as_object().into_iter().flatten().take(most);
         let inner = |(name, value): (&'d String, &'d Value)| {
             (name.as_str(), Self { value, pointer: below(&self.pointer, name) })
         };
         each.map(inner).collect()
     }
 
-    /// The items; none where this is no array.
+    /// The first items; none where this is no array.
     pub(super) fn items(&self) -> Vec<Self> {
-        let each = self.value.as_array().into_iter().flatten().enumerate();
+        let each = self.value.as_array().into_iter().flatten().take(MAX_MEMBERS).enumerate();
         each.map(|(at, value)| Self { value, pointer: below(&self.pointer, &at.to_string()) })
             .collect()
     }
@@ -144,8 +150,9 @@ impl<'d> Document<'d> {
     /// Every operation, in the order of the description.
     pub(super) fn operations(self) -> Result<Vec<Found<'d>>, Vec<Fault>> {
         let (mut found, mut faults) = (Vec::new(), Vec::new());
-        let mut ids = BTreeSet::new();
-        let paths = self.get("paths").map(|paths| paths.members()).unwrap_or_default();
+        let mut ids = id::Taken::default();
+        let paths = self.get("paths").map(|paths| paths.members_up_to(usize::MAX));
+        let paths = paths.unwrap_or_default();
         for (path, item) in paths.into_iter().filter(|(path, _)| path.starts_with('/')) {
             let item = match self.resolve(&item) {
                 Ok(item) => item,
@@ -163,17 +170,18 @@ impl<'d> Document<'d> {
                 }
                 let own_id = operation.text("operationId").filter(|own| !own.trim().is_empty());
                 let written = own_id.map_or_else(|| format!("{method} {path}"), str::to_owned);
-                let id = id::unique(&id::of(&written, method), &mut ids);
+                let id = ids.unique(&id::of(&written, method));
+                if found.len() >= MAX_OPERATIONS {
+                    let detail = format!("holds more than {MAX_OPERATIONS} operations");
+                    return Err(vec![Fault::new("/paths", "too_large", detail)]);
+                }
                 found.push(Found { id, own_id, method, path, item: item.clone(), operation });
             }
         }
-        if found.len() > MAX_OPERATIONS {
-            let detail = format!("holds more than {MAX_OPERATIONS} operations");
-            faults.push(Fault::new("/paths", "too_large", detail));
-        } else if found.is_empty() && faults.is_empty() {
+        if found.is_empty() && faults.is_empty() {
             faults.push(Fault::new("/paths", "missing", "holds no operation"));
         }
-        if found.is_empty() || found.len() > MAX_OPERATIONS { Err(faults) } else { Ok(found) }
+        if found.is_empty() { Err(faults) } else { Ok(found) }
     }
 }
 

@@ -1,23 +1,32 @@
 //! Values that fit a schema, for an action's example.
 
+mod pattern;
+
 use crate::json_schema::Schema;
 use serde_json::{Map, Value, json};
 
 /// How many schemas deep an example is made.
 const MAX_DEPTH: usize = 12;
 
-/// The schema and a value that fits it. Where none is found, such as for a pattern, the schema keeps
-/// nothing but its type and words: the service checks its own rules anyway.
+/// The schema and a value that fits it. Where none is found, the schema keeps nothing but its type
+/// and words, at first only without its pattern: the service checks its own rules anyway.
 pub(super) fn fitting(schema: Value) -> (Value, Value) {
     if let Some(sample) = sample(&schema, 0) {
         return (schema, sample);
     }
-    let kept = ["type", "title", "description"]
-        .into_iter()
-        .filter_map(|name| schema.get(name).map(|value| (name.to_owned(), value.clone())));
-    let loose = Value::Object(kept.collect());
-    let sample = sample(&loose, 0).unwrap_or_default();
-    (loose, sample)
+    let mut loose = schema;
+    for kept in [
+        &["type", "title", "description", "format", "minLength", "maxLength"][..],
+        &["type", "title", "description"],
+    ] {
+        if let Some(members) = loose.as_object_mut() {
+            members.retain(|name, _| kept.contains(&name.as_str()));
+        }
+        if let Some(sample) = sample(&loose, 0) {
+            return (loose, sample);
+        }
+    }
+    (json!({}), Value::Null)
 }
 
 /// A value that the schema takes: the author's own, or one made up.
@@ -26,9 +35,18 @@ fn sample(schema: &Value, depth: usize) -> Option<Value> {
     let own = [schema.pointer("/examples/0"), schema.get("default"), schema.pointer("/enum/0")];
     let mut own =
         own.into_iter().flatten().chain(schema.get("const")).filter(|value| !value.is_null());
-    let made = || made(schema, depth);
     let fits = |value: &Value| compiled.validate(value, "").is_empty();
-    own.find(|value| fits(value)).cloned().or_else(|| made().filter(fits))
+    let found = own.find(|value| fits(value)).cloned();
+    found.or_else(|| patterned(schema).find(fits)).or_else(|| made(schema, depth).filter(fits))
+}
+
+/// Texts for a pattern, longer and longer.
+fn patterned(schema: &Value) -> impl Iterator<Item = Value> {
+    let pattern = schema.get("pattern").and_then(Value::as_str);
+    let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or(2).min(100) as usize;
+    let extras =
+        pattern.into_iter().flat_map(move |pattern| [0, 1, least].map(|extra| (pattern, extra)));
+    extras.filter_map(|(pattern, extra)| pattern::text(pattern, extra)).map(Value::from)
 }
 
 fn made(schema: &Value, depth: usize) -> Option<Value> {

@@ -1,6 +1,6 @@
 //! Ids of ours, made from the description's names: `[a-z][a-z0-9_]*`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 64;
@@ -36,16 +36,27 @@ pub(super) fn of(name: &str, prefix: &str) -> String {
     cut(&id, MAX_ID)
 }
 
-/// The id itself, or with the first number that makes it one of its own.
-pub(super) fn unique(id: &str, taken: &mut BTreeSet<String>) -> String {
-    let numbered = (2_u32..).map(|number| {
-        let ending = format!("_{number}");
-        format!("{}{ending}", cut(id, MAX_ID - ending.len()))
-    });
-    let mut candidates = std::iter::once(id.to_owned()).chain(numbered);
-    let free = candidates.find(|id| !taken.contains(id)).unwrap_or_default();
-    taken.insert(free.clone());
-    free
+/// Ids that are taken, each with the number that is tried next.
+#[derive(Debug, Default)]
+pub(super) struct Taken(BTreeMap<String, u32>);
+
+impl Taken {
+    /// The id itself, or with a number behind it that makes it one of its own.
+    pub(super) fn unique(&mut self, id: &str) -> String {
+        let Some(next) = self.0.get(id).copied() else {
+            self.0.insert(id.to_owned(), 2);
+            return id.to_owned();
+        };
+        let numbered = (next..).map(|number| {
+            let ending = format!("_{number}");
+            (format!("{}{ending}", cut(id, MAX_ID - ending.len())), number)
+        });
+        let mut free = numbered.filter(|(id, _)| !self.0.contains_key(id));
+        let (found, number) = free.next().unwrap_or_default();
+        self.0.insert(id.to_owned(), number + 1);
+        self.0.insert(found.clone(), 2);
+        found
+    }
 }
 
 fn push_break(words: &mut String) {
@@ -82,10 +93,10 @@ mod tests {
 
     #[test]
     fn ids_are_unique() {
-        let mut taken = BTreeSet::new();
+        let mut taken = Taken::default();
         let long = "x".repeat(64);
         let ids: Vec<_> =
-            ["a", "a", "a_2", "a", &long, &long].iter().map(|id| unique(id, &mut taken)).collect();
+            ["a", "a", "a_2", "a", &long, &long].iter().map(|id| taken.unique(id)).collect();
         let ending = format!("{}_2", "x".repeat(62));
         assert_eq!(ids, ["a", "a_2", "a_2_2", "a_3", &long, &ending]);
     }

@@ -13,6 +13,9 @@ const RESERVED: &[&str] = &[
     "connection", "cookie",
 ];
 
+/// How many parameters one operation may have.
+const MAX_PARAMETERS: usize = 200;
+
 /// The parameters by their places: `query` or `header`, and name.
 pub(super) type Placed = BTreeSet<(String, String)>;
 
@@ -75,6 +78,10 @@ fn gathered<'d>(document: Document<'d>, found: &Found<'d>) -> Result<Vec<Paramet
                     node.fault("missing", "a parameter has a name and says where it stands")
                 );
             };
+            if parameters.len() >= MAX_PARAMETERS {
+                let detail = format!("an operation may have {MAX_PARAMETERS} parameters");
+                return Err(node.fault("too_large", detail));
+            }
             parameters.retain(|known| (known.name, known.place) != (name, place));
             parameters.push(Parameter { name, place, node });
         }

@@ -5,7 +5,7 @@ use super::document::{Document, Node, line};
 use crate::json::Fault;
 use crate::json_schema::Schema;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How much of a description's schemas one action takes over.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub(super) struct Limits {
     pub(super) depth: usize,
     /// Bytes of all schemas of one action, nearly.
     pub(super) bytes: usize,
+    /// How many patterns: each has to be compiled.
+    pub(super) patterns: usize,
 }
 
 /// Descriptions longer than this are cut, in characters.
@@ -22,6 +24,12 @@ const MAX_DESCRIPTION: usize = 400;
 const MAX_EXAMPLE: usize = 500;
 /// How many values an `enum` may have to be taken over.
 const MAX_VALUES: usize = 500;
+/// How large these may be, in bytes.
+const MAX_VALUES_BYTES: usize = 16 << 10;
+/// How many members a body may have for each to be an input.
+const MAX_MEMBERS: usize = 300;
+/// How many parts of `allOf` are put together.
+const MAX_PARTS: usize = 100;
 const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 
 /// Writes schemas out, as far as the limits go; what lies beyond, and what leads back to itself, is
@@ -30,13 +38,15 @@ pub(super) struct Converter<'d> {
     document: Document<'d>,
     depth: usize,
     bytes: usize,
+    patterns: usize,
     /// The schemas that are being written, by their pointers.
     open: Vec<String>,
 }
 
 impl<'d> Converter<'d> {
     pub(super) fn new(document: Document<'d>, limits: Limits) -> Self {
-        Self { document, depth: limits.depth, bytes: limits.bytes, open: Vec::new() }
+        let Limits { depth, bytes, patterns } = limits;
+        Self { document, depth, bytes, patterns, open: Vec::new() }
     }
 
     /// A schema of ours; every value that the described one takes fits it.
@@ -45,6 +55,8 @@ impl<'d> Converter<'d> {
         let Some(members) = target.value.as_object() else {
             return Ok(json!({}));
         };
+        // Even a schema that says nothing costs, since many can stand within each other.
+        self.bytes = self.bytes.saturating_sub(8);
         let is_circle = self.open.contains(&target.pointer);
         if is_circle || self.open.len() >= self.depth || self.bytes == 0 {
             return Ok(stub(members));
@@ -94,6 +106,11 @@ impl<'d> Converter<'d> {
                 "prefixItems" => self.list(&node, false)?,
                 // Forms that overlap are common, and with rules left out they overlap more.
                 "anyOf" | "oneOf" => self.list(&node, false)?,
+                "pattern" if self.patterns == 0 => None,
+                "pattern" => {
+                    self.patterns -= 1;
+                    plain(name, value).map(|value| self.spend(name, value))
+                }
                 _ => plain(name, value).map(|value| self.spend(name, value)),
             };
             let Some(converted) = converted else { continue };
@@ -137,6 +154,11 @@ impl<'d> Converter<'d> {
                 members.shift_remove("additionalProperties");
             }
             schemas.push(schema);
+            if self.bytes == 0 {
+                // The rest may be anything.
+                schemas.push(json!({}));
+                break;
+            }
         }
         Ok((!schemas.is_empty()).then_some(Value::Array(schemas)))
     }
@@ -163,8 +185,11 @@ fn plain(name: &str, value: &Value) -> Option<Value> {
         }
         "default" | "example" => small(value),
         "examples" => value.as_array().is_some_and(|all| !all.is_empty()) && small(value),
-        "enum" => value.as_array().is_some_and(|all| (1..=MAX_VALUES).contains(&all.len())),
-        "const" => true,
+        "enum" => {
+            let values = value.as_array().map(Vec::len).unwrap_or_default();
+            (1..=MAX_VALUES).contains(&values) && value.to_string().len() <= MAX_VALUES_BYTES
+        }
+        "const" => value.to_string().len() <= MAX_VALUES_BYTES,
         "format" => value.as_str().is_some_and(|text| text.len() <= 100),
         "pattern" => Schema::parse(&json!({ "pattern": value })).is_ok(),
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
@@ -239,6 +264,9 @@ fn required(document: Document<'_>, schema: &Node<'_>) -> Option<Value> {
 pub(super) struct Members<'d> {
     pub(super) properties: Vec<(&'d str, Node<'d>)>,
     pub(super) required: Vec<&'d str>,
+    /// Names of members that only the service sends.
+    read_only: BTreeSet<&'d str>,
+    parts: usize,
 }
 
 /// The members that a schema lists, where it is nothing but a list of members: no other forms, no
@@ -248,14 +276,22 @@ pub(super) fn members<'d>(
     node: &Node<'d>,
 ) -> Result<Option<Members<'d>>, Fault> {
     let mut members = Members::default();
-    let listed = gather(document, node, 0, &mut members)?;
-    Ok((listed && !members.properties.is_empty()).then_some(members))
+    if !gather(document, node, &mut members)? || members.properties.is_empty() {
+        return Ok(None);
+    }
+    members.required.retain(|name| !members.read_only.contains(name));
+    // Required and described nowhere: without them no request would be right.
+    let known: BTreeSet<_> = members.properties.iter().map(|(name, _)| *name).collect();
+    let unknown: BTreeSet<_> =
+        members.required.iter().copied().filter(|name| !known.contains(name)).collect();
+    let any = || Node { value: &Value::Null, pointer: node.pointer.clone() };
+    members.properties.extend(unknown.into_iter().map(|name| (name, any())));
+    Ok(Some(members))
 }
 
 fn gather<'d>(
     document: Document<'d>,
     node: &Node<'d>,
-    depth: usize,
     members: &mut Members<'d>,
 ) -> Result<bool, Fault> {
     let schema = document.resolve(node)?;
@@ -267,18 +303,24 @@ fn gather<'d>(
     };
     let forms = ["anyOf", "oneOf"].into_iter().filter_map(|name| schema.get(name));
     let has_forms = forms.flat_map(|forms| forms.items()).any(|form| !only_requires(&form));
-    if !is_object || is_open || has_forms || schema.flag("nullable") || depth > 10 {
+    if !is_object || is_open || has_forms || schema.flag("nullable") {
         return Ok(false);
     }
+    members.parts += 1;
     for part in schema.get("allOf").map(|all| all.items()).unwrap_or_default() {
-        if !gather(document, &part, depth + 1, members)? {
+        if members.parts > MAX_PARTS || !gather(document, &part, members)? {
             return Ok(false);
         }
     }
     for (name, property) in schema.get("properties").map(|all| all.members()).unwrap_or_default() {
         members.properties.retain(|(known, _)| *known != name);
-        if !is_read_only(document, &property) {
+        if is_read_only(document, &property) {
+            members.read_only.insert(name);
+        } else {
             members.properties.push((name, property));
+        }
+        if members.properties.len() > MAX_MEMBERS {
+            return Ok(false);
         }
     }
     let required = schema.value.get("required").and_then(Value::as_array);

@@ -8,6 +8,11 @@ use crate::json::Fault;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many alternatives of one operation are looked at.
+const MAX_WAYS: usize = 50;
+/// How many schemes may go together.
+const MAX_PARTS: usize = 10;
+
 /// One way to authenticate: schemes that go together, by the description's names.
 #[derive(Debug, Clone)]
 pub(super) struct Way<'d> {
@@ -54,11 +59,15 @@ pub(super) fn ways<'d>(document: Document<'d>, found: &Found<'d>) -> Result<Vec<
     let mut ways = Vec::new();
     let mut refusal = None;
     let mut is_open = wanted.items().is_empty();
-    for alternative in wanted.items() {
+    for alternative in wanted.items().into_iter().take(MAX_WAYS) {
         let names = alternative.members();
         is_open |= names.is_empty();
         if names.is_empty() {
             continue;
+        }
+        if names.len() > MAX_PARTS {
+            let detail = format!("more than {MAX_PARTS} schemes in one alternative");
+            return Err(alternative.fault("unsupported_security", detail));
         }
         let parts: Result<Vec<_>, _> =
             names.iter().map(|(name, at)| part(document, name, at)).collect();
@@ -141,7 +150,7 @@ fn together<'d>(parts: Vec<Part<'d>>, at: &Node<'d>) -> Result<Way<'d>, Fault> {
 /// The schemes of the manifest for these ways, each once. Where there is no way, one without fields.
 pub(super) fn manifest(ways: &[Way<'_>], servers: &[Server]) -> Vec<Value> {
     let mut seen = BTreeSet::new();
-    let mut ids = BTreeSet::new();
+    let mut ids = id::Taken::default();
     let ways = ways.iter().filter(|way| seen.insert(way.key()));
     let mut schemes: Vec<_> = ways.map(|way| scheme(way, servers, &mut ids)).collect();
     if schemes.is_empty() {
@@ -154,9 +163,9 @@ pub(super) fn manifest(ways: &[Way<'_>], servers: &[Server]) -> Vec<Value> {
     schemes
 }
 
-fn scheme(way: &Way<'_>, servers: &[Server], ids: &mut BTreeSet<String>) -> Value {
+fn scheme(way: &Way<'_>, servers: &[Server], ids: &mut id::Taken) -> Value {
     let names: Vec<_> = way.parts.iter().map(|part| part.name).collect();
-    let id = id::unique(&id::of(&names.join(" "), "scheme"), ids);
+    let id = ids.unique(&id::of(&names.join(" "), "scheme"));
     let mut fields = Fields::default();
     let (mut headers, mut query, mut basic) = (Map::new(), Map::new(), None);
     for part in &way.parts {

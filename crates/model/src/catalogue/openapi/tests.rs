@@ -258,6 +258,30 @@ fn operations_are_listed_and_chosen() {
 }
 
 #[test]
+fn work_is_bounded() {
+    // Written out, these are 40 to the tenth parts.
+    let node = |at: usize| {
+        let next = json!({"$ref": format!("#/components/schemas/S{}", at + 1)});
+        (format!("S{at}"), json!({"allOf": vec![next; 40]}))
+    };
+    let mut wide = several();
+    wide["components"] = json!({"schemas": Value::Object((0..10).map(node).collect())});
+    wide["components"]["schemas"]["S10"] =
+        json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let schema = json!({"$ref": "#/components/schemas/S0"});
+    for schema in [schema.clone(), json!({"type": "object", "properties": {"s": schema}})] {
+        let body = with_body("application/json", json!({ "schema": schema }));
+        wide["paths"] = json!({"/a": {"post": body}});
+        imported(&wide, &all("t"));
+    }
+    let same = |at: usize| (format!("/p{at}"), json!({"get": {"operationId": "same"}}));
+    wide["paths"] = Value::Object((0..5000).map(same).collect());
+    assert_eq!(operations(&wide).unwrap().last().map(|one| one.id.as_str()), Some("same_5000"));
+    wide["paths"]["/more"] = json!({"get": {}});
+    assert_eq!(operations(&wide).expect_err("too many")[0].code, "too_large");
+}
+
+#[test]
 fn sizes_are_bounded() {
     let operation = |at: usize| (format!("/p{at}"), json!({"get": {}}));
     let mut many = several();

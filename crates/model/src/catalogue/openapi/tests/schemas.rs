@@ -58,6 +58,14 @@ fn schemas_are_written_out() {
             &["a"],
         ),
     );
+    // What must be there and is described nowhere.
+    check(
+        json!({"type": "object", "required": ["b", "id"], "properties": {
+            "a": {"type": "string"}, "id": {"type": "string", "readOnly": true},
+        }}),
+        json!({}),
+        inputs(json!({"a": {"type": "string"}, "b": {}}), &["b"]),
+    );
     // Circles end.
     check(
         json!({"type": "object", "properties": {"node": {"$ref": "#/components/schemas/Node"}}}),
@@ -103,6 +111,11 @@ fn examples_fit_their_schema() {
         json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}, "b": {}}}),
         json!({"a": "text"}),
     );
+    check(
+        json!({"type": "string", "pattern": "^[A-Z]{2}[0-9]+$", "minLength": 5}),
+        json!("AA000000"),
+    );
     // No value is found for the pattern, so that it is left to the service.
-    check(json!({"type": "string", "pattern": "^[A-Z]{2}$"}), json!("text"));
+    check(json!({"type": "string", "pattern": "^\\p{Lu}$"}), json!("text"));
+    check(json!({"type": "string", "pattern": "^\\bx$", "minLength": 5}), json!("textx"));
 }
