@@ -102,10 +102,9 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
         | AuthAction::Transaction { .. }
         | AuthAction::Savepoint { .. }
         | AuthAction::Unknown { .. } => Authorization::Deny,
-        AuthAction::Function { function_name } => match function_name {
-            "load_extension" | "fts3_tokenizer" => Authorization::Deny,
-            _ => Authorization::Allow,
-        },
+        AuthAction::Function { function_name: "load_extension" | "fts3_tokenizer" } => {
+            Authorization::Deny
+        }
         _ => Authorization::Allow,
     }
 }
@@ -119,7 +118,7 @@ fn run(mut statement: Statement<'_>, query: &Query<'_>) -> Result<Rows, SourceEr
     for (at, value) in query.params.iter().enumerate() {
         statement.raw_bind_parameter(at + 1, Parameter(value)).map_err(fail)?;
     }
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let count = names.len();
     if count == 0 {
         let changed = statement.raw_execute().map_err(fail)?;

@@ -80,16 +80,11 @@ async fn values_become_json() {
         ),
         ("int", "null", json!(null)),
     ];
-    let list = |part: &dyn Fn(usize, &(&str, &str, Value)) -> String| {
-        let parts: Vec<String> = columns.iter().enumerate().map(|(at, c)| part(at, c)).collect();
-        parts.join(", ")
-    };
-    server
-        .change(&format!("CREATE TABLE t ({})", list(&|at, (kind, ..)| format!("c{at} {kind}"))))
-        .await;
-    server
-        .change(&format!("INSERT INTO t VALUES ({})", list(&|_, (_, value, _)| value.to_string())))
-        .await;
+    let definitions = columns.iter().enumerate().map(|(at, (kind, ..))| format!("c{at} {kind}"));
+    let definitions = definitions.collect::<Vec<_>>().join(", ");
+    let values = columns.iter().map(|(_, value, _)| *value).collect::<Vec<_>>().join(", ");
+    server.change(&format!("CREATE TABLE t ({definitions})")).await;
+    server.change(&format!("INSERT INTO t VALUES ({values})")).await;
     let found = server.ask(query("SELECT * FROM t", &[])).await.unwrap();
     for (at, (kind, _, expected)) in columns.iter().enumerate() {
         assert_eq!(&found.rows[0][&format!("c{at}")], expected, "{kind}");
@@ -329,12 +324,14 @@ async fn a_password_is_said_only_in_tls() {
     // SHA256(p) XOR SHA256(SHA256(SHA256(p)) + challenge), worked out elsewhere.
     let proof = "d33ccf4b54805146195348ef276d56c01e29d316a634bc69349ec9193afdb950";
     let (whole, other): (&[u8], &[u8]) = (&[1, 4], b"\xfeclient_ed25519\0abcdefgh");
-    let cases: [(bool, &'static [u8], SourceError, Option<&[u8]>); 4] = [
+    let said: Option<&[u8]> = Some(b"swordfish\0");
+    let file: &[u8] = b"\xfb/etc/passwd";
+    let cases = [
         // Signed in, and then the script is over.
-        (true, whole, SourceError::Broken, Some(b"swordfish\0")),
+        (true, whole, SourceError::Broken, said),
         (false, whole, SourceError::SignInPlain, None),
         (true, other, SourceError::SignInMethod, None),
-        (true, b"\xfb/etc/passwd", SourceError::Protocol, None),
+        (true, file, SourceError::Protocol, None),
     ];
     for (tls, asked, expected, then) in cases {
         let (port, serving) = mysql_8(&authority, tls, asked).await;

@@ -140,7 +140,7 @@ async fn json_becomes_parameters() {
     ];
     for (kind, value) in same {
         let sql = format!("SELECT $1::{kind}");
-        assert_eq!(server.one(&sql, &[value.clone()]).await, value, "{kind}");
+        assert_eq!(server.one(&sql, std::slice::from_ref(&value)).await, value, "{kind}");
     }
     assert_eq!(server.one("SELECT $1::text", &[json!(5)]).await, json!("5"));
 }
@@ -150,7 +150,7 @@ async fn parameters_are_never_sql() {
     let server = server();
     server.change("CREATE TABLE t (x text)").await;
     let attack = json!("'; DROP TABLE t; --");
-    assert_eq!(server.one("SELECT $1::text", &[attack.clone()]).await, attack);
+    assert_eq!(server.one("SELECT $1::text", std::slice::from_ref(&attack)).await, attack);
     let sent = [attack, json!("1' OR '1'='1")];
     let found = server.ask(query("SELECT x FROM t WHERE x = $1 OR x = $2", &sent)).await;
     assert_eq!(found.unwrap().rows.len(), 0);
@@ -364,7 +364,7 @@ async fn connections_are_kept_for_their_own() {
     other.idle(2).await;
     // A connection that the server has closed is not noticed by whoever asks.
     let end = "SELECT pg_terminate_backend($1::int)";
-    assert_eq!(other.one(end, &[first.clone()]).await, json!(true));
+    assert_eq!(other.one(end, std::slice::from_ref(&first)).await, json!(true));
     let server = Server { key: PoolKey::new("workspace".to_owned()), ..other };
     let third = process(&server).await;
     assert!(third != first && third != second);
