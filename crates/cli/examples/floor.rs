@@ -105,6 +105,7 @@ fn new_run(floor: &Floor) -> NewRun {
             r#"{"padding":"as long as a small event is, which is about three hundred bytes of JSON with its headers and query and method and path and body"}"#,
         ),
         no_store: false,
+        withheld: false,
         retry_of: None,
         node,
         created_at: now(),

@@ -2,6 +2,7 @@
 
 use crate::no_store::context;
 use crate::runner::{Drive, Ended};
+use crate::withheld::Hidden;
 use crate::{Engine, EngineError};
 use keyward_model::actor::Actor;
 use keyward_model::audit::Event as AuditEvent;
@@ -73,6 +74,8 @@ impl Engine {
         };
         let at = context(event.workflow.workspace, event.workflow.id, id, &event.starter);
         let received = self.receive(&at, event.trigger, &compiled.plan.trigger).await?;
+        let stays_unread = event.no_store || compiled.definition.settings.no_store;
+        let withheld = !compiled.plan.withheld.is_empty();
         let new = NewRun {
             workspace: event.workflow.workspace,
             id,
@@ -81,7 +84,8 @@ impl Engine {
             origin: event.origin,
             starter: event.starter,
             member: Some(event.member),
-            no_store: event.no_store || compiled.definition.settings.no_store,
+            no_store: stays_unread || withheld,
+            withheld: withheld && !stays_unread,
             retry_of,
             node: self.node(),
             created_at: self.vault().now(),
@@ -98,7 +102,7 @@ impl Engine {
             starter: new.starter,
             member: Some(event.member),
             trigger: plain,
-            no_store: new.no_store,
+            hidden: Hidden::of(new.no_store, new.withheld),
             compiled,
         };
         let engine = self.clone();

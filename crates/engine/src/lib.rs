@@ -17,6 +17,7 @@ mod runner;
 mod save;
 mod shred;
 mod steps;
+mod withheld;
 
 pub use accept::{Accepted, Event, RetryOf};
 pub use audit_retention::cut_audit;

@@ -23,9 +23,10 @@ impl Engine {
     pub(crate) async fn to_keep(
         &self,
         drive: &Drive,
+        is_hidden: bool,
         record: NewStep,
     ) -> Result<NewStep, EngineError> {
-        if !drive.no_store {
+        if !is_hidden {
             return Ok(record);
         }
         let at = drive.context("");

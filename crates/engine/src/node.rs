@@ -1,6 +1,7 @@
 //! This node's lease: heartbeats while it lives, and the runs of nodes that do not.
 
 use crate::no_store::context;
+use crate::withheld::Hidden;
 use crate::runner::Drive;
 use crate::{Engine, EngineError};
 use keyward_model::error::StepErrorCode;
@@ -152,7 +153,7 @@ impl Engine {
             starter: run.starter,
             member: run.member,
             trigger: trigger.into(),
-            no_store: run.no_store,
+            hidden: Hidden::of(run.no_store, run.withheld),
             compiled: self.compiled(&head, run.version).await?,
         };
         self.drive(drive, records).await;

@@ -21,6 +21,7 @@ use keyward_model::tenant::Member;
 use keyward_model::workflow::{Step, StepKind};
 use keyward_store::{Owned, RunTx, StoreError};
 use keyward_vault::{RunVault, Standing, StepFailure, UsedCredential};
+use crate::withheld::{Hidden, reveal};
 use records::{failed_record, finished, interrupted, record, skipped, started, uses};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub(crate) struct Drive {
     pub(crate) member: Option<MemberId>,
     /// Masked JSON.
     pub(crate) trigger: Arc<str>,
-    pub(crate) no_store: bool,
+    /// Whether its data may be read.
+    pub(crate) hidden: Hidden,
     pub(crate) compiled: Arc<CompiledWorkflow>,
 }
 
@@ -54,11 +56,15 @@ pub struct Ended {
 }
 
 /// What is known of the run so far.
-struct State {
-    records: Vec<NewStep>,
-    context: Option<Context>,
+pub(crate) struct State {
+    pub(crate) records: Vec<NewStep>,
+    /// Masked JSON, as steps see it.
+    pub(crate) trigger: Arc<str>,
+    /// Whether anything readable is kept.
+    pub(crate) is_hidden: bool,
+    pub(crate) context: Option<Context>,
     live: Arc<Live>,
-    vault: RunVault,
+    pub(crate) vault: RunVault,
 }
 
 impl Engine {
@@ -123,7 +129,8 @@ impl Engine {
         let vault = self.vault().run(&drive.context(""), standing).await?;
         let has_none = records.is_empty() && drive.compiled.plan.trigger.rules.is_empty();
         self.restore_secrets(drive, &vault, has_none).await?;
-        let mut state = State { records, context: None, live, vault };
+        let (trigger, is_hidden) = (drive.trigger.clone(), drive.hidden != Hidden::No);
+        let mut state = State { records, trigger, is_hidden, context: None, live, vault };
         loop {
             match run::next(drive.compiled.rules(), &state.progress()) {
                 Next::Execute { position, attempt, not_before } => {
@@ -279,7 +286,7 @@ impl Engine {
             vault: vault.clone(),
             context: drive.context(step.id.as_str()),
             sealing: drive.compiled.sealing(step),
-            live: (!drive.no_store).then(|| state.live.clone()),
+            live: (!state.is_hidden).then(|| state.live.clone()),
             clock: self.vault().clock().clone(),
         };
         let working = async {
@@ -337,13 +344,20 @@ impl Engine {
         let earlier = state.records.get(..position).unwrap_or_default();
         let uses = uses(drive, earlier, &record, used);
         let end = match run::next(drive.compiled.rules(), &state.progress()) {
-            Next::Done(status) => Some(state.end(drive, status, self.vault().now())),
+            Next::Done(status) => Some(state.end(status, self.vault().now())),
             _ => None,
         };
         let waits = record.wake_at.filter(|_| record.status == StepStatus::Waiting);
         let unsaved = state.vault.take_unsaved(&drive.context(""))?;
-        let (owned, record) = (drive.owned, self.to_keep(drive, record).await?);
+        let revealed = reveal(drive, state);
+        // Revealing may have masked it anew.
+        let record = state.records.get(position).cloned().unwrap_or(record);
+        let (owned, record) = (drive.owned, self.to_keep(drive, state.is_hidden, record).await?);
         let store = move |tx: &mut RunTx<'_>| {
+            if let Some(revealed) = &revealed {
+                tx.reveal_run(&owned, &revealed.trigger, &revealed.seals)?;
+                revealed.earlier.iter().try_for_each(|step| tx.put_step(&owned, step))?;
+            }
             tx.put_step(&owned, &record)?;
             uses.iter().try_for_each(|counted| tx.count_use(counted))?;
             if let Some(unsaved) = &unsaved {
@@ -369,7 +383,7 @@ impl Engine {
     ) -> Result<Ended, EngineError> {
         // A run without steps, or one taken up between its last record and its end.
         if state.records.len() < drive.compiled.rules().len() || drive.compiled.rules().is_empty() {
-            let (owned, end) = (drive.owned, state.end(drive, status, self.vault().now()));
+            let (owned, end) = (drive.owned, state.end(status, self.vault().now()));
             let ended = self.vault().store().record(move |tx| tx.end_run(&owned, &end)).await;
             match ended {
                 Ok(()) | Err(StoreError::LostRun) => {}
@@ -423,7 +437,7 @@ impl State {
         if let Some(context) = &mut self.context {
             return context.set_run(Arc::new(run));
         }
-        let mut context = Context::new(parse(&drive.trigger), Arc::new(run));
+        let mut context = Context::new(parse(&self.trigger), Arc::new(run));
         for record in &self.records {
             if let Some(output) = &record.output {
                 context.set_output(record.step.clone(), parse(output.as_str()));
@@ -464,7 +478,7 @@ impl State {
                 .to_string();
         Globals {
             javascript: javascript.clone(),
-            trigger: drive.trigger.clone(),
+            trigger: self.trigger.clone(),
             steps: steps.into(),
             run: run.into(),
         }
@@ -487,13 +501,13 @@ impl State {
         Some((last.step.clone(), last.error_code?, message.unwrap_or_default()))
     }
 
-    fn end(&self, drive: &Drive, status: RunStatus, at: Timestamp) -> RunEnd {
+    fn end(&self, status: RunStatus, at: Timestamp) -> RunEnd {
         let failed = (status == RunStatus::Failed).then(|| self.records.last()).flatten();
         RunEnd {
             status,
             error_code: failed.and_then(|record| record.error_code),
             error_message: failed
-                .filter(|_| !drive.no_store)
+                .filter(|_| !self.is_hidden)
                 .and_then(|record| record.error_message.clone()),
             error_step: failed.map(|record| record.step.clone()),
             finished_at: at,

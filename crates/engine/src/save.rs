@@ -5,9 +5,9 @@ use crate::{Engine, EngineError};
 use keyward_model::id::WorkspaceId;
 use keyward_model::json::Fault;
 use keyward_model::sealing::{self, Origins, SealingPlan};
-use keyward_model::template::Path;
+use keyward_model::template::{Path, Root, Segment};
 use keyward_model::workflow::{CodeStep, Definition, Language, Step, StepKind};
-use keyward_sandbox::{CompileFailure, Compiled};
+use keyward_sandbox::{CompileFailure, Compiled, How, InputPath, Segment as Below};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -90,9 +90,56 @@ impl Engine {
     }
 }
 
-/// Where what a code step gives at a path comes from, by its syntax tree.
-fn origins(_scripts: &Scripts, _step: &Step, _path: &Path) -> Origins {
-    Origins::Unknown
+/// Where what a code step gives at a path comes from, by its syntax tree. An input that the code cuts
+/// or compares must stay as it is, so that is as unknown as what the tree does not tell.
+fn origins(scripts: &Scripts, step: &Step, path: &Path) -> Origins {
+    let Some(script) = scripts.get(step.id.as_str()) else { return Origins::Unknown };
+    let asked: Vec<Below> = path.segments.iter().map(below).collect();
+    let Some(found) = script.returns.origins(&asked) else { return Origins::Unknown };
+    let known = |input: &InputPath| (input.how != How::Cut).then(|| input_path(&input.path))?;
+    match found.inputs.iter().map(known).collect::<Option<Vec<_>>>() {
+        Some(paths) => Origins::Known(paths.into_iter().flatten().collect()),
+        None => Origins::Unknown,
+    }
+}
+
+fn below(segment: &Segment) -> Below {
+    match segment {
+        Segment::Member(name) => Below::Member(name.clone()),
+        Segment::Index(_) => Below::Each,
+    }
+}
+
+/// An input as templates name it: the inner `None` for what holds nothing of others, such as the run's
+/// id, the outer one for what has no place.
+#[expect(clippy::option_option, reason = "the outer one stands for what cannot be told")]
+fn input_path(path: &[Below]) -> Option<Option<Path>> {
+    let name = |segment: &Below| match segment {
+        Below::Member(name) => Some(name.clone()),
+        _ => None,
+    };
+    let (first, rest) = path.split_first()?;
+    let (root, rest) = match name(first)?.as_str() {
+        "trigger" => (Root::Trigger, rest),
+        "run" => return Some(None),
+        "steps" => {
+            let (id, rest) = rest.split_first()?;
+            let (output, rest) = rest.split_first()?;
+            (name(output)? == "output").then_some(())?;
+            (Root::Step(name(id)?), rest)
+        }
+        _ => return None,
+    };
+    let segment = |below: &Below| match below {
+        Below::Member(name) => Some(Segment::Member(name.clone())),
+        Below::Index(index) => Some(Segment::Index(*index as usize)),
+        Below::Each => Some(Segment::Index(0)),
+        Below::Any => None,
+    };
+    let segments: Vec<Segment> = rest.iter().map(segment).collect::<Option<_>>()?;
+    // All of the trigger is nobody's credential.
+    let is_all = root == Root::Trigger && segments.is_empty();
+    (!is_all).then_some(Some(Path { root, segments }))
 }
 
 /// Steps whose secrets cannot be followed to where they come from.

@@ -180,6 +180,8 @@ pub struct NewRun {
     pub seals: String,
     /// Whether nothing readable may stay (no-store).
     pub no_store: bool,
+    /// Whether that counts only until the secrets in its data are known.
+    pub withheld: bool,
     /// The run that this one retries.
     pub retry_of: Option<RunId>,
     /// The node that drives it from birth.
@@ -213,6 +215,8 @@ pub struct Run {
     pub seals: String,
     /// Whether nothing readable may stay.
     pub no_store: bool,
+    /// Whether that counts only until the secrets in its data are known.
+    pub withheld: bool,
     /// The run that this one retries.
     pub retry_of: Option<RunId>,
     /// The node that drives it.

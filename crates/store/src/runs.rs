@@ -10,12 +10,13 @@ use keyward_model::actor::{Actor, ActorKind};
 use keyward_model::clock::Timestamp;
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::{CredentialId, NodeId, RunId, WorkflowId, WorkspaceId};
+use keyward_model::mask::Masked;
 use keyward_model::run::{NewRun, Origin, Run, RunEnd, RunStatus, StepError};
 
 macro_rules! columns {
     () => {
         "workspace_id, id, workflow_id, version, status, origin, starter_kind, starter_id,
-        starter_name, member_id, no_store, retry_of, node_id, epoch, error_code, error_message,
+        starter_name, member_id, no_store, withheld, retry_of, node_id, epoch, error_code, error_message,
         error_step, created_at, finished_at"
     };
 }
@@ -31,9 +32,9 @@ const LIST: &str = concat!("SELECT ", columns!(), ", '', '{}' FROM runs ");
 
 statements! {
     INSERT = "INSERT INTO runs (workspace_id, id, workflow_id, version, status, origin,
-        starter_kind, starter_id, starter_name, member_id, no_store, retry_of, node_id, epoch,
-        created_at, payload, seals)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, $16)";
+        starter_kind, starter_id, starter_name, member_id, no_store, withheld, retry_of, node_id,
+        epoch, created_at, payload, seals)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, $15, $16, $17)";
     BY_ID = concat!("SELECT ", columns!(), ", payload, seals FROM runs
         WHERE workspace_id = $1 AND id = $2");
     SET_STATUS = concat!("UPDATE runs SET status = $5, wake_at = $6 WHERE ", fence!());
@@ -59,6 +60,8 @@ statements! {
         WHERE node_id = $1 AND finished_at IS NULL AND status = 'waiting' AND wake_at <= $2
         ORDER BY wake_at, id LIMIT $3";
     OPEN = "SELECT count(*) FROM runs WHERE node_id = $1 AND finished_at IS NULL";
+    REVEAL = concat!("UPDATE runs SET payload = $5, seals = $6, no_store = 0, withheld = 0
+        WHERE ", fence!());
     SET_KEY = concat!("UPDATE runs SET run_key = $5 WHERE ", fence!());
     KEY = "SELECT run_key FROM runs WHERE workspace_id = $1 AND id = $2";
     OLD = "SELECT workspace_id, id FROM runs WHERE workspace_id = $1 AND created_at < $2
@@ -107,7 +110,7 @@ fn run(row: Row) -> Result<Run, StoreError> {
     let origin = cells.word(Origin::parse)?;
     let kind = cells.word(ActorKind::parse)?;
     let starter = Actor { kind, id: cells.text()?, name: cells.text()? };
-    let (member, no_store) = (cells.optional_parsed()?, cells.flag()?);
+    let (member, no_store, withheld) = (cells.optional_parsed()?, cells.flag()?, cells.flag()?);
     let (retry_of, node) = (cells.optional_parsed()?, cells.parsed()?);
     Ok(Run {
         workspace,
@@ -119,6 +122,7 @@ fn run(row: Row) -> Result<Run, StoreError> {
         starter,
         member,
         no_store,
+        withheld,
         retry_of,
         node,
         epoch: cells.number()?,
@@ -239,6 +243,7 @@ impl RunTx<'_> {
             starter.name.as_str(),
             run.member,
             run.no_store,
+            run.withheld,
             run.retry_of,
             run.node,
             run.created_at,
@@ -247,6 +252,17 @@ impl RunTx<'_> {
         ];
         self.session.execute(INSERT, values).map_err(|error| error.named("run"))?;
         Ok(Owned { workspace: run.workspace, run: run.id, node: run.node, epoch: 1 })
+    }
+
+    /// Stores from now on a run whose secrets have become known, with its trigger masked; `LostRun`
+    /// where it has ended or is another's.
+    pub fn reveal_run(
+        &mut self,
+        run: &Owned,
+        trigger: &Masked,
+        seals: &str,
+    ) -> Result<(), StoreError> {
+        self.fenced(REVEAL, &run.fence([trigger.into(), seals.into()]))
     }
 
     /// Ends a run: `LostRun` where it has ended or is another's. Its secrets and its key go, and

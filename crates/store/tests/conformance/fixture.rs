@@ -72,6 +72,7 @@ impl Fixture {
             seals: "{}".into(),
             trigger: masked(r#"{"body":{"n":1}}"#),
             no_store: false,
+            withheld: false,
             retry_of: None,
             node: id(),
             created_at: at(1000),
