@@ -34,6 +34,9 @@ pub(crate) struct Stored {
     /// What is sealed of each run. No step has an id of that form.
     #[serde(rename = "$sealing", default, skip_serializing_if = "SealingPlan::is_empty")]
     pub(crate) plan: SealingPlan,
+    /// Steps whose apps' actions only read.
+    #[serde(rename = "$reading", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) reading: BTreeSet<String>,
     #[serde(flatten)]
     pub(crate) scripts: Scripts,
 }
@@ -48,6 +51,8 @@ pub struct CompiledWorkflow {
     pub author: MemberId,
     /// What is sealed of each run, as it was worked out when the version was saved.
     pub plan: SealingPlan,
+    /// Steps that only read, by id.
+    reading: BTreeSet<String>,
     scripts: Scripts,
     rules: Vec<StepRules>,
 }
@@ -56,10 +61,10 @@ impl CompiledWorkflow {
     pub(crate) fn new(row: &WorkflowVersion) -> Option<Self> {
         let document = json::parse(row.definition.as_bytes()).ok()?;
         let definition = Definition::parse(&document).ok()?;
-        let Stored { plan, scripts } = serde_json::from_str(&row.compiled).ok()?;
+        let Stored { plan, reading, scripts } = serde_json::from_str(&row.compiled).ok()?;
         let rules = definition.steps.iter().map(Step::rules).collect();
         let (version, author) = (row.version, row.author);
-        Some(Self { definition, version, author, plan, scripts, rules })
+        Some(Self { definition, version, author, plan, reading, scripts, rules })
     }
 
     pub(crate) fn rules(&self) -> &[StepRules] {
@@ -80,6 +85,17 @@ impl CompiledWorkflow {
         let listed = step.declared_keys().into_iter().map(|key| key.as_str().to_owned());
         let literal = self.script(step).into_iter().flat_map(|script| script.keys.clone());
         listed.chain(literal).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Whether a step only reads: its app says so.
+    pub(crate) fn only_reads(&self, step: &Step) -> bool {
+        self.reading.contains(step.id.as_str())
+    }
+
+    /// Whether a step may read what stood at any of these places; of code that is not known.
+    pub(crate) fn reads_any(&self, step: &Step, origins: &BTreeSet<String>) -> bool {
+        let is_code = matches!(step.kind, StepKind::Code(_));
+        !origins.is_empty() && (is_code || self.definition.reads_below(step, origins))
     }
 
     /// Whether any step declares a key.

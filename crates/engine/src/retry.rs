@@ -1,12 +1,14 @@
 //! Retrying a run: a new run that begins at the step which failed, with the earlier outputs.
 
+use crate::compiled::CompiledWorkflow;
 use crate::{Accepted, Engine, EngineError, Event, RetryOf};
 use keyward_model::actor::Actor;
 use keyward_model::audit::Event as AuditEvent;
 use keyward_model::id::{MemberId, RunId, WorkspaceId};
 use keyward_model::run::{NewStep, Origin, Run, StepStatus};
 use keyward_model::saved_workflow::Workflow;
-use std::collections::BTreeMap;
+use keyward_model::workflow::Step;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a run is not retried.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,9 @@ impl Engine {
         let trigger = serde_json::from_str(&old.trigger)
             .map_err(|_| RetryError::Gone("its trigger cannot be read"))?;
         let id = self.vault().fresh();
-        let records = self.rename_seals(workspace, (run, id), kept(steps)).await?;
+        let compiled = self.compiled(&workflow, old.version).await?;
+        let kept = kept(&compiled, &old, steps)?;
+        let records = self.rename_seals(workspace, (run, id), kept).await?;
         let event = Event {
             workflow,
             origin: Origin::Retry,
@@ -79,10 +83,43 @@ impl Engine {
     }
 }
 
-/// The records before the step that failed.
-fn kept(steps: Vec<NewStep>) -> Vec<NewStep> {
-    let kept = |step: &NewStep| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped);
-    steps.into_iter().take_while(kept).collect()
+/// Why a run is not retried that needs a value which is gone with the run that had received it.
+const RECEIVED: RetryError = RetryError::Gone("a value that was computed or received in that run");
+
+/// The records before the step that failed. Where an earlier step had read a secret, the new run
+/// begins with that step, as long as all from there on only read.
+fn kept(
+    compiled: &CompiledWorkflow,
+    old: &Run,
+    steps: Vec<NewStep>,
+) -> Result<Vec<NewStep>, RetryError> {
+    let done = |step: &NewStep| matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped);
+    let mut kept: Vec<NewStep> = steps.into_iter().take_while(done).collect();
+    let received = |record: &NewStep| {
+        let own = format!("steps.{}.output", record.step);
+        seals(&record.seals).values().any(|origin| origin.starts_with(&own))
+    };
+    if let Some(first) = kept.iter().position(received) {
+        let only_reads = |record: &NewStep| {
+            let step = compiled.definition.step(&record.step);
+            step.is_some_and(|(_, step)| compiled.only_reads(step))
+        };
+        if !kept.get(first..).unwrap_or_default().iter().all(only_reads) {
+            return Err(RECEIVED);
+        }
+        kept.truncate(first);
+    }
+    // What the trigger brought is gone; steps that do not read it can do without.
+    let gone: BTreeSet<String> = seals(&old.seals).into_values().collect();
+    let needs = |step: &Step| compiled.reads_any(step, &gone);
+    match compiled.definition.steps.iter().skip(kept.len()).any(needs) {
+        true => Err(RECEIVED),
+        false => Ok(kept),
+    }
+}
+
+fn seals(text: &str) -> BTreeMap<String, String> {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 impl Engine {
@@ -95,12 +132,11 @@ impl Engine {
     ) -> Result<Vec<NewStep>, RetryError> {
         let mut renamed = Vec::with_capacity(records.len());
         for mut record in records {
-            let seals: BTreeMap<String, String> =
-                serde_json::from_str(&record.seals).unwrap_or_default();
+            let seals = seals(&record.seals);
             let names = self.vault().renamed_seals(workspace, runs, &seals).await;
             let names = names.map_err(EngineError::from)?;
             if names.len() < seals.len() {
-                return Err(RetryError::Gone("a value that was computed or received in that run"));
+                return Err(RECEIVED);
             }
             for (from, to) in &names {
                 record.output = record.output.map(|text| text.renamed(from, to));

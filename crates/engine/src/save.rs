@@ -64,7 +64,9 @@ impl Engine {
         let keys = keys(&definition, &scripts);
         let plan = sealing::plan(&definition, &apps, &|step, path| origins(&scripts, step, path));
         let warnings = warnings(&plan);
-        let compiled = serde_json::to_string(&Stored { plan, scripts }).unwrap_or_default();
+        let reading = sealing::reading_steps(&definition, &apps);
+        let stored = Stored { plan, reading, scripts };
+        let compiled = serde_json::to_string(&stored).unwrap_or_default();
         Ok(Checked { definition, compiled, keys, warnings })
     }
 
@@ -96,7 +98,9 @@ fn origins(scripts: &Scripts, step: &Step, path: &Path) -> Origins {
     let Some(script) = scripts.get(step.id.as_str()) else { return Origins::Unknown };
     let asked: Vec<Below> = path.segments.iter().map(below).collect();
     let Some(found) = script.returns.origins(&asked) else { return Origins::Unknown };
-    let known = |input: &InputPath| (input.how != How::Cut).then(|| input_path(&input.path))?;
+    // A computed name may be any: what lies beside it is not secret for that.
+    let is_plain = |input: &InputPath| input.how != How::Cut && !input.path.contains(&Below::Any);
+    let known = |input: &InputPath| is_plain(input).then(|| input_path(input.place()))?;
     match found.inputs.iter().map(known).collect::<Option<Vec<_>>>() {
         Some(paths) => Origins::Known(paths.into_iter().flatten().collect()),
         None => Origins::Unknown,
@@ -105,7 +109,7 @@ fn origins(scripts: &Scripts, step: &Step, path: &Path) -> Origins {
 
 fn below(segment: &Segment) -> Below {
     match segment {
-        Segment::Member(name) => Below::Member(name.clone()),
+        Segment::Member(name) => Below::named(name),
         Segment::Index(_) => Below::Each,
     }
 }

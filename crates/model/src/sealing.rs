@@ -197,6 +197,20 @@ fn host_entry(url: &url::Url) -> String {
     }
 }
 
+/// The steps whose actions only read, by id.
+pub fn reading_steps(definition: &Definition, apps: &Catalogue) -> BTreeSet<String> {
+    let reads = |step: &&Step| match &step.kind {
+        StepKind::App(app) => {
+            let action = apps.get(&app.app).and_then(|found| found.action(&app.action));
+            // A query may be told to write.
+            let writes = app.written.get("write").is_some_and(|write| *write != false);
+            action.is_some_and(|action| action.reads) && !writes
+        }
+        _ => false,
+    };
+    definition.steps.iter().filter(reads).map(|step| step.id.as_str().to_owned()).collect()
+}
+
 /// What a definition asks of apps: each exists, with the action and the scheme, and the inputs and
 /// external fields are those that they take.
 pub fn check_apps(definition: &Definition, apps: &Catalogue) -> Vec<Fault> {

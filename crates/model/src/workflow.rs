@@ -132,6 +132,20 @@ impl Definition {
         found.into_iter().filter_map(|at| self.steps.get(at)).map(|step| &step.id).collect()
     }
 
+    /// Whether a step's templates read any of these places, each written as a path is, something below
+    /// one, or something that holds one.
+    pub fn reads_below(&self, step: &Step, places: &BTreeSet<String>) -> bool {
+        let position = self.steps.iter().position(|other| other.id == step.id);
+        let below = |inner: &str, outer: &str| {
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.reads.iter().filter(|read| Some(read.step) == position).any(|read| {
+            let path = read.path.to_string();
+            places.iter().any(|place| below(place, &path) || below(&path, place))
+        })
+    }
+
     /// The keys that the definition names; those in the sources of code steps come beside these.
     pub fn declared_keys(&self) -> BTreeSet<&CredentialKey> {
         self.steps.iter().flat_map(Step::declared_keys).collect()

@@ -49,8 +49,9 @@ impl OutputPath {
     pub fn covers(&self, place: &[Segment]) -> bool {
         let fits = |(down, segment): (&Down, &Segment)| match (down, segment) {
             (Down::Member(name), Segment::Member(found)) => name == found,
-            (Down::Each, Segment::Index(_)) => true,
-            _ => false,
+            // Code calls a member of an object by its index too.
+            (Down::Each, _) => true,
+            (Down::Member(_), Segment::Index(_)) => false,
         };
         self.0.len() <= place.len() && self.0.iter().zip(place).all(fits)
     }
@@ -81,7 +82,11 @@ fn walk(
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if next.is_none_or(|next| matches!(next, Down::Member(wanted) if wanted == name)) {
+                let fits = next.is_none_or(|next| match next {
+                    Down::Member(wanted) => wanted == name,
+                    Down::Each => true,
+                });
+                if fits {
                     place.push(Segment::Member(name.clone()));
                     walk(member, rest, place, spared, visit);
                     place.pop();
