@@ -2,6 +2,7 @@
 
 use super::{SourceError, Target, TlsMode};
 use keyward_egress::{Client, Failure};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -92,6 +93,8 @@ pub(super) fn tls_config(
     target: &Target<'_>,
 ) -> Result<ClientConfig, SourceError> {
     let mut config = egress.tls_config(target.ca_pem).map_err(|_| SourceError::Roots)?;
+    // A session of one workspace, or of a server that nobody verified, is never taken up by another.
+    config.resumption = Resumption::disabled();
     if target.tls == TlsMode::Require {
         let verifier = AnyCertificate(Arc::clone(config.crypto_provider()));
         config.dangerous().set_certificate_verifier(Arc::new(verifier));

@@ -161,12 +161,13 @@ impl SourceError {
     }
 }
 
-/// The words of egress, but for its advice to use https.
+/// The words of egress, but for those on URLs.
 fn egress_text(error: &EgressError) -> String {
     match error {
         EgressError::Blocked { destination, reason: Blocked::Plain } => format!(
             "{destination} may not be reached without TLS: only hosts that KEYWARD_EGRESS_ALLOW names are"
         ),
+        EgressError::Invalid(_) => "host and port are none that can be dialled".to_owned(),
         other => other.to_string(),
     }
 }

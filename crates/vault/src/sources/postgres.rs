@@ -11,6 +11,7 @@ use super::{Query, SourceError, Target, TlsMode};
 use futures_util::{TryStreamExt, pin_mut};
 use keyward_egress::Client as Egress;
 use std::error::Error as _;
+use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio_postgres::config::SslMode;
@@ -117,11 +118,12 @@ where
     T: TlsConnect<Metered>,
     T::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (client, connection) =
+    let (client, mut connection) =
         config.connect_raw(stream, tls).await.map_err(|error| sign_in_failure(&error))?;
     let driver = tokio::spawn(async move {
-        // What broke it, the client is told too.
-        let _ended = connection.await;
+        // What broke it, the client is told too. The connection's own future would log the server's
+        // notices, which may hold values.
+        while let Some(Ok(_)) = poll_fn(|cx| connection.poll_message(cx)).await {}
     });
     Ok(Session { client, driver: driver.abort_handle(), meter })
 }

@@ -8,11 +8,18 @@ use bytes::{BufMut, BytesMut};
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 use std::error::Error;
+use std::fmt;
 use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 /// A parameter in the text form of its type.
-#[derive(Debug)]
 pub(super) struct Text(String);
+
+impl fmt::Debug for Text {
+    /// The client would log it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(..)")
+    }
+}
 
 impl ToSql for Text {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {

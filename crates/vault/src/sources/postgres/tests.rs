@@ -319,6 +319,11 @@ async fn what_cannot_be_reached_or_signed_in_to() {
     check(plain, StepErrorCode::DestinationBlocked, "without TLS").await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     check(Server { port: closed, ..server() }, failed, "refused").await;
+    let invalid = StepErrorCode::ValidationFailed;
+    for host in ["", "a b", "db.example/path", "user@db.example"] {
+        let server = Server { host: host.to_owned(), ..server() };
+        check(server, invalid, "none that can be dialled").await;
+    }
 }
 
 #[tokio::test]

@@ -145,6 +145,18 @@ async fn limits_hold() {
 }
 
 #[tokio::test]
+async fn a_file_that_another_program_writes_is_read() {
+    let folder = folder();
+    let other = Connection::open(folder.path().join("shop.db")).unwrap();
+    other.query_row("PRAGMA journal_mode = wal", [], |_| Ok(())).unwrap();
+    other.execute_batch("INSERT INTO t (x) VALUES ('a'); BEGIN IMMEDIATE").unwrap();
+    other.execute_batch("INSERT INTO t (x) VALUES ('b')").unwrap();
+    assert_eq!(one(&folder, "SELECT group_concat(x) FROM t", &[]).await, json!("a"));
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(one(&folder, "SELECT group_concat(x) FROM t", &[]).await, json!("a,b"));
+}
+
+#[tokio::test]
 async fn only_files_of_the_folder_are_reached() {
     let outside = folder();
     let folder = folder();
