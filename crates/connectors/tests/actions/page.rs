@@ -19,6 +19,8 @@ Nobody has called the vendors' own servers for this page. What the last column s
 - **a real server**: tests start that server and the action does its work there.
 - **description**: a test holds the request (method, path, parameters, body and their types) against the description
   of its interface that the vendor publishes; nothing answered it.
+- **description, not kept here**: the same, done by hand, since the description states no licence or is not ours to copy.
+  `KEYWARD_DESCRIPTIONS=<folder>` names a folder in which the tests look for `<app>.json` too.
 - **reference**: the request was written after the vendor's reference and is held against a table of what we read
   there. A mistake of ours in reading it would not show.
 
@@ -37,8 +39,7 @@ pub(crate) fn compare(catalogue: &Catalogue) {
 
 fn page(catalogue: &Catalogue) -> String {
     let mut page = HEAD.to_owned();
-    let real = std::fs::read_to_string(expected::path("", "real")).expect("real.json");
-    let real: Value = serde_json::from_str(&real).expect("real.json");
+    let tested = expected::read("", "tested").expect("tests/tested.json");
     for app in catalogue.iter() {
         let manifest = &app.manifest;
         let _ = write!(page, "\n## {}\n\n{}", manifest.name, manifest.description);
@@ -48,23 +49,24 @@ fn page(catalogue: &Catalogue) -> String {
         page.push_str("\n\n| scheme | fields | tested against |\n|---|---|---|\n");
         for scheme in &manifest.schemes {
             let fields: Vec<_> = scheme.fields.iter().map(|f| format!("`{}`", f.name)).collect();
-            let against = against(app, &format!("{} test", scheme.id), &real);
+            let against = against(app, &format!("{} test", scheme.id), &tested);
             let _ = writeln!(page, "| `{}` | {} | {against} |", scheme.id, fields.join(", "));
         }
         page.push_str("\n| action | | tested against |\n|---|---|---|\n");
         for action in &manifest.actions {
             let id = format!("{}.{}", app.id(), action.id);
-            let against = against(app, &action.id, &real);
+            let against = against(app, &action.id, &tested);
             let _ = writeln!(page, "| `{id}` | {} | {against} |", action.name);
         }
     }
     page
 }
 
-/// What a request was tested against, best first.
-fn against(app: &App, name: &str, real: &Value) -> String {
-    let server = [format!("{}.{name}", app.id()), app.id().to_owned()];
-    if let Some(server) = server.iter().find_map(|key| real[key].as_str()) {
+/// What a request was tested against, best first. `tested.json` says what no test here can know.
+fn against(app: &App, name: &str, tested: &Value) -> String {
+    let names = [format!("{}.{name}", app.id()), app.id().to_owned()];
+    let told = |how: &str| names.iter().find_map(|name| tested[how][name].as_str());
+    if let Some(server) = told("real_server") {
         return format!("a real server: {server}");
     }
     let requests = requests(app);
@@ -72,8 +74,11 @@ fn against(app: &App, name: &str, real: &Value) -> String {
         return "nothing".into();
     };
     let description = Description::kept(app.id());
-    match description.filter(|found| found.faults(&sent.request).is_some()) {
-        Some(_) => format!("description: {}", source(app.id())),
+    if description.is_some_and(|found| found.faults(&sent.request).is_some()) {
+        return format!("description: {}", source(app.id()));
+    }
+    match told("description_not_kept") {
+        Some(source) => format!("description, not kept here: {source}"),
         None => "reference".into(),
     }
 }
