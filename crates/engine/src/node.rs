@@ -1,8 +1,8 @@
 //! This node's lease: heartbeats while it lives, and the runs of nodes that do not.
 
 use crate::no_store::context;
-use crate::withheld::Hidden;
 use crate::runner::Drive;
+use crate::withheld::Hidden;
 use crate::{Engine, EngineError};
 use keyward_model::error::StepErrorCode;
 use keyward_model::mask::Masked;

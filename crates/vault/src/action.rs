@@ -31,6 +31,8 @@ pub struct Act<'a> {
     pub inputs: Value,
     /// What it is authenticated with.
     pub using: Using<'a>,
+    /// Whether a secret is read again that the run has read already.
+    pub fresh: bool,
     /// What is sealed of its output, beside what the manifest says.
     pub sealing: &'a Sealing,
     /// The same for each attempt.
@@ -58,9 +60,20 @@ impl StepVault {
     /// # Errors
     /// Whatever keeps it from being done.
     pub async fn act(&self, act: Act<'_>) -> Result<Value, StepFailure> {
-        let sealing = act.sealing.clone();
+        let (sealing, fresh) = (act.sealing.clone(), act.fresh);
         let mut doing = self.prepare(act)?;
-        let mut output = self.act_plainly(&mut doing).await?;
+        let again = doing.read_name();
+        let known = again
+            .as_ref()
+            .filter(|_| !fresh)
+            .and_then(|name| self.run().known_read(self.context(), name));
+        let mut output = match known {
+            Some(output) => output,
+            None => self.act_plainly(&mut doing).await?,
+        };
+        if let Some(name) = again {
+            self.run().note_read(self.context(), name, &output);
+        }
         self.seal_output(&doing, &sealing, &mut output)?;
         Ok(output)
     }
@@ -84,7 +97,7 @@ impl StepVault {
         })?;
         let (authentication, scheme) = match act.using {
             Using::Stored(key) => self.stored_for(key, app)?,
-            Using::External(values) => self.external_for(app, values)?,
+            Using::External(values) => self.external_for(app, &values)?,
         };
         let (inputs, idempotency_key) = (Arc::new(act.inputs), act.idempotency_key);
         let deadline = Instant::now() + act.timeout;
@@ -145,6 +158,14 @@ impl StepVault {
 }
 
 impl Doing<'_> {
+    /// What tells this read of a secret store from others; none where the action does anything else.
+    fn read_name(&self) -> Option<String> {
+        let reads = self.action.reads && !self.action.secret_outputs.is_empty();
+        let Authentication { id, version, .. } = &self.authentication;
+        reads
+            .then(|| format!("{}/{}/{id}/{version}/{}", self.app.id(), self.action.id, self.inputs))
+    }
+
     /// What of the output is secret: by the manifest, and for databases by the step's word.
     fn secret_rules(&self) -> Vec<SealRule> {
         let columns = self.inputs.get("secret_columns").and_then(Value::as_array);

@@ -1,8 +1,8 @@
 //! What a request is authenticated with: a stored credential, or values that the run's data brings.
 //! Its secret fields are texts that sealed values stand in; nothing is opened here.
 
-use crate::inject::{self, Fields};
 use crate::broker::Outgoing;
+use crate::inject::{self, Fields};
 use crate::placeholder;
 use crate::session::Session;
 use crate::step::{Holder, StepFailure, StepVault};
@@ -149,7 +149,7 @@ impl StepVault {
     pub(crate) fn external_for<'a>(
         &self,
         app: &'a App,
-        values: ExternalValues<'_>,
+        values: &ExternalValues<'_>,
     ) -> Result<(Authentication, SchemeOf<'a>), StepFailure> {
         let scheme = app.scheme(values.scheme).ok_or_else(|| {
             let message = format!("app \"{}\" has no such scheme any more", app.id());
@@ -176,7 +176,7 @@ impl StepVault {
     /// External values for an `http` step, as one of the types.
     pub(crate) fn external_for_http(
         &self,
-        values: ExternalValues<'_>,
+        values: &ExternalValues<'_>,
     ) -> Result<Authentication, StepFailure> {
         let kind = values.scheme.unwrap_or_default();
         let names = keyward_model::sealing::HTTP_SCHEMES.iter().find(|(name, _)| *name == kind);
@@ -201,7 +201,7 @@ impl StepVault {
     fn external(
         &self,
         fields: &[(&str, bool, bool)],
-        values: ExternalValues<'_>,
+        values: &ExternalValues<'_>,
     ) -> Result<Authentication, StepFailure> {
         let (mut details, mut texts) = (Details::default(), BTreeMap::new());
         let mut holder = None;
@@ -224,7 +224,7 @@ impl StepVault {
                 details.plain.insert((*name).to_owned(), text);
                 continue;
             }
-            let (text, first) = self.sealed_text(name, text)?;
+            let (text, first) = self.sealed_text(name, &text)?;
             holder = holder.or(Some(Holder::Received(first)));
             details.secret.push((*name).to_owned());
             texts.insert((*name).to_owned(), text);
@@ -240,8 +240,8 @@ impl StepVault {
 
     /// A secret field's text and the first sealed value in it. One without any was sealed nowhere, so
     /// it is not sent anywhere either.
-    fn sealed_text(&self, name: &str, text: String) -> Result<(String, String), StepFailure> {
-        let found = self.received_in(&text);
+    fn sealed_text(&self, name: &str, text: &str) -> Result<(String, String), StepFailure> {
+        let found = self.received_in(text);
         let Some((first, _)) = found.first() else {
             let why = "holds no sealed value of this run, and so cannot be used as a credential";
             return Err(invalid(name, why));
@@ -259,7 +259,7 @@ impl StepVault {
         let bearer = text.split_once(' ').filter(|(scheme, rest)| {
             scheme.eq_ignore_ascii_case("bearer") && placeholder::is_whole(rest)
         });
-        Ok((bearer.map_or(text.clone(), |(_, rest)| rest.to_owned()), first))
+        Ok((bearer.map_or(text, |(_, rest)| rest).to_owned(), first))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::placeholder::Known;
 use crate::step::{Holder, Reference, StepFailure, StepVault};
 use bytes::Bytes;
 use keyward_egress::{Draft, EgressError, Response};
-use keyward_model::destination::{Destination, Place, Scheme};
 use keyward_model::catalogue::rendered_body;
+use keyward_model::destination::{Destination, Place, Scheme};
 use keyward_model::error::StepErrorCode;
 use keyward_model::workflow::RenderedRequest;
 use scan::NotHere;
@@ -120,7 +120,7 @@ impl StepVault {
         match using {
             None => {}
             Some(Using::External(values)) => {
-                self.external_for_http(values)?.attach(None, &mut request)?;
+                self.external_for_http(&values)?.attach(None, &mut request)?;
             }
             Some(Using::Stored(key)) => {
                 let mut authentication = self.stored(key)?;
@@ -146,10 +146,12 @@ impl StepVault {
             let next = redirect::next(&request, &draft, answered, !hits.is_empty(), holds);
             match next {
                 // A signature is for one request.
-                _ if !request.follow || request.sign.is_some() => return self.answer(&draft, response, redirected),
+                _ if !request.follow || request.sign.is_some() => {
+                    return self.answer(&draft, response, redirected);
+                }
                 redirect::Next::Answer => return self.answer(&draft, response, redirected),
                 redirect::Next::Stop(reason) => return Err(stopped(&draft, reason)),
-                redirect::Next::Follow(next) => request = next,
+                redirect::Next::Follow(next) => request = *next,
             }
             redirected = true;
         }

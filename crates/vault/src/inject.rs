@@ -103,7 +103,9 @@ pub(crate) mod tests {
                 plain: plain.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
                 secret: vec!["value".into(), "password".into()],
                 template: None,
-                test: None, ..Details::default() },
+                test: None,
+                ..Details::default()
+            },
             version: 1,
             status: Status::Active,
             status_reason: None,

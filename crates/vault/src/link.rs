@@ -119,6 +119,7 @@ impl StepVault {
             inputs: Value::Object(link.inputs.clone()),
             using: Using::Stored(&link.credential),
             sealing: &nothing,
+            fresh: true,
             idempotency_key: "",
             timeout: TIMEOUT,
         })?;
@@ -161,12 +162,17 @@ impl StepVault {
     }
 
     /// The grant of the credential that reads.
-    async fn reading<P: Sync>(&self, permit: &Permit<P>, link: &Link) -> Result<Grant, StepFailure> {
+    async fn reading<P: Sync>(
+        &self,
+        permit: &Permit<P>,
+        link: &Link,
+    ) -> Result<Grant, StepFailure> {
         let linked = permit.credential();
         let (workspace, key) = (linked.workspace, link.credential.clone());
-        let read = self.vault().store().read(move |tx| {
-            Ok((tx.credentials_by_key(workspace, &key)?, tx.settings(workspace)?))
-        });
+        let read = self
+            .vault()
+            .store()
+            .read(move |tx| Ok((tx.credentials_by_key(workspace, &key)?, tx.settings(workspace)?)));
         let (rows, settings) = read.await.map_err(|error| {
             tracing::error!(run = %self.context().run, %error, "linked credential not looked up");
             missing(link)

@@ -88,7 +88,6 @@ impl Known {
         self.whole.is_empty()
     }
 
-
     /// Searches a text as it would be sent; case is ignored.
     pub(crate) fn search(&self, text: &[u8]) -> Vec<Found> {
         let mut found = Vec::new();

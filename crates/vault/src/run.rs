@@ -13,8 +13,10 @@ use keyward_model::id::{CredentialId, Identifier as _, MemberId, RunId, Workspac
 use keyward_model::mask::{Masked, Masker};
 use keyward_model::policy::StepContext;
 use keyward_store::RunSecret;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
 
 /// How many values may be computed in a run.
 const MAX_DERIVED: usize = 1_000;
@@ -77,6 +79,8 @@ pub(crate) struct RunState {
     pub(crate) standing: Standing,
     pub(crate) derived: Mutex<BTreeMap<String, Derived>>,
     pub(crate) received: Mutex<BTreeMap<String, Kept>>,
+    /// What was read of secret stores, sealed under the run's key: read once, unless a step wants more.
+    reads: Mutex<BTreeMap<String, Sealed>>,
     unsaved: Mutex<Vec<(String, NotSaved)>>,
     run_key: Mutex<Option<RunKey>>,
 }
@@ -97,6 +101,7 @@ impl Vault {
             standing,
             derived: Mutex::default(),
             received: Mutex::default(),
+            reads: Mutex::default(),
             unsaved: Mutex::default(),
             run_key: Mutex::default(),
         })))
@@ -212,6 +217,25 @@ impl RunVault {
         let done = work(&kept.key);
         *slot = Some(kept);
         done
+    }
+
+    /// What the run has read under that name, secrets in it.
+    pub(crate) fn known_read(&self, context: &StepContext, name: &str) -> Option<Value> {
+        let reads = self.0.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        let sealed = reads.get(name)?;
+        let opened = self.with_run_key(context, |key| {
+            seal::open(key, [0; 16], &secret_aad(context, name), sealed.as_bytes())
+        });
+        serde_json::from_slice(&opened.ok()?).ok()
+    }
+
+    /// Keeps what was read, for as long as this node drives the run.
+    pub(crate) fn note_read(&self, context: &StepContext, name: String, output: &Value) {
+        let content = Zeroizing::new(serde_json::to_vec(output).unwrap_or_default());
+        if let Ok(sealed) = self.seal_entry(context, &name, &content) {
+            let mut reads = self.0.reads.lock().unwrap_or_else(PoisonError::into_inner);
+            reads.insert(name, sealed);
+        }
     }
 
     pub(crate) fn note_unsaved(&self, id: String, sealed: Arc<Sealed>) {

@@ -30,9 +30,12 @@ impl Session {
     }
 }
 
+/// One session, or nothing yet; locked while somebody gets it.
+type Slot = Arc<AsyncMutex<Option<Arc<Session>>>>;
+
 /// The sessions of one server, by what they belong to.
 #[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<String, Arc<AsyncMutex<Option<Arc<Session>>>>>>);
+pub(crate) struct Sessions(Mutex<HashMap<String, Slot>>);
 
 impl Sessions {
     /// The session of that name, or the one that `sign_in` gets; `stale` is one that the service no
@@ -56,7 +59,7 @@ impl Sessions {
         Ok(session)
     }
 
-    fn slot(&self, name: &str) -> Arc<AsyncMutex<Option<Arc<Session>>>> {
+    fn slot(&self, name: &str) -> Slot {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MAX_KEPT {
             self.forget(&mut all);
@@ -65,7 +68,7 @@ impl Sessions {
     }
 
     /// Drops what is over, and everything where nothing is.
-    fn forget(&self, all: &mut HashMap<String, Arc<AsyncMutex<Option<Arc<Session>>>>>) {
+    fn forget(&self, all: &mut HashMap<String, Slot>) {
         all.retain(|_, slot| {
             slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(|s| s.is_valid()))
         });

@@ -10,8 +10,8 @@ pub(crate) use failure::internal;
 use failure::{derive_failure, unusable};
 use resolve::resolve;
 
-use crate::derive::{Derivation, verify_hmac};
 use crate::broker::raw;
+use crate::derive::{Derivation, verify_hmac};
 use crate::placeholder::{self, Found, Known};
 use crate::received::{self, Kept, Received};
 use crate::run::{Derived, RunVault};
@@ -504,14 +504,18 @@ impl StepVault {
     }
 
     /// Refuses inputs in which a sealed value stands: what takes them is no place for a secret.
-    pub(crate) async fn refuse_sealed(&self, inputs: &serde_json::Value) -> Result<(), StepFailure> {
+    pub(crate) async fn refuse_sealed(
+        &self,
+        inputs: &serde_json::Value,
+    ) -> Result<(), StepFailure> {
         let (known, _) = self.known();
         let text = inputs.to_string();
         if known.search(text.as_bytes()).is_empty() {
             return Ok(());
         }
         self.record_misplaced("place", None).await;
-        let message = "a sealed value stands in the inputs; this action sends its inputs as they are";
+        let message =
+            "a sealed value stands in the inputs; this action sends its inputs as they are";
         Err(StepFailure::new(StepErrorCode::CredentialNotAllowedHere, message))
     }
 

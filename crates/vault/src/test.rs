@@ -64,10 +64,9 @@ impl Vault {
             Ok(Tested { status: Some(status), ok: true }) => {
                 self.outcome(Some(status), answered(status))
             }
-            Ok(Tested { status: None, ok: true }) => TestOutcome {
-                ok: true,
-                ..self.outcome(None, "the service took the value".into())
-            },
+            Ok(Tested { status: None, ok: true }) => {
+                TestOutcome { ok: true, ..self.outcome(None, "the service took the value".into()) }
+            }
             Ok(Tested { status, ok: false }) => TestOutcome {
                 ok: false,
                 ..self.outcome(status, "the service refused the value".into())
@@ -98,8 +97,7 @@ impl StepVault {
             follow: true,
             ..Outgoing::default()
         };
-        let Answer { status, .. } =
-            self.send(outgoing, Some(Using::Stored(key)), TIMEOUT).await?;
+        let Answer { status, .. } = self.send(outgoing, Some(Using::Stored(key)), TIMEOUT).await?;
         Ok(Tested { status: Some(status), ok: true })
     }
 }

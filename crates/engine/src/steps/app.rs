@@ -8,7 +8,6 @@ use keyward_model::workflow::AppStep;
 use keyward_vault::{Act, StepFailure, Vault};
 use serde_json::{Value, json};
 
-
 /// Executes one attempt.
 pub(crate) async fn execute(
     input: &StepInput,
@@ -65,6 +64,7 @@ async fn act(
         inputs,
         using: using(credential, None, context),
         sealing: &input.sealing,
+        fresh: step.fresh,
         idempotency_key: &input.idempotency_key,
         timeout: input.timeout,
     };

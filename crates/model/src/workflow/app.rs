@@ -6,7 +6,7 @@ use crate::template::TemplatedValue;
 use serde_json::{Value, json};
 
 /// The members of an `app` step.
-pub(super) const MEMBERS: &[&str] = &["app", "action", "credential", "inputs"];
+pub(super) const MEMBERS: &[&str] = &["app", "action", "credential", "inputs", "fresh"];
 
 /// Does one of an app's actions. Which there are, and what they take, is the catalogue's to check.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct AppStep {
     pub credential: Option<CredentialInput>,
     /// The action's inputs: an object.
     pub inputs: TemplatedValue,
+    /// Whether a secret is read again that the run has read already.
+    pub fresh: bool,
     /// The inputs as they are written, for holding them against the action's schema.
     pub written: Value,
 }
@@ -33,7 +35,8 @@ impl AppStep {
             Some(inputs) => inputs.open_object().and_then(|inputs| inputs.node.data()),
             None => TemplatedValue::compile(&json!({}), "").ok(),
         };
-        let (app, action) = (app?, action?);
-        Some(Self { app, action, credential: credential?, inputs: inputs?, written })
+        let fresh = step.or_default("fresh", |flag| flag.flag());
+        let (app, action, credential) = (app?, action?, credential?);
+        Some(Self { app, action, credential, inputs: inputs?, fresh: fresh?, written })
     }
 }

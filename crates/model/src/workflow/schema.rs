@@ -167,6 +167,8 @@ mod document {
             credential: Option<Credential>,
             /// The action's inputs; strings are templates.
             inputs: Option<Map<String, Value>>,
+            /// Whether a secret is read again that the run has read already; it is not, unless said.
+            fresh: Option<bool>,
         },
         /// Lets a model work with tools.
         Agent {

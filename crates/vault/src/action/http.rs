@@ -126,8 +126,7 @@ impl StepVault {
         let Some(lease) = &doing.action.lease else { return Err(no_request()) };
         self.sign_in(doing.app, &mut doing.authentication, doing.deadline).await?;
         let inputs = Arc::new(serde_json::json!({ "lease_id": id }));
-        let mut context =
-            Context::of_action(inputs, doing.authentication.context(&doing.scheme));
+        let mut context = Context::of_action(inputs, doing.authentication.context(&doing.scheme));
         let mut outgoing = Outgoing::of(render(&lease.renew, &context)?);
         doing.authentication.attach(None, &mut outgoing)?;
         let answer = self.send_through(outgoing, doing.deadline).await?;
@@ -180,10 +179,7 @@ impl Doing<'_> {
     }
 }
 
-pub(super) fn render(
-    request: &Request,
-    context: &Context,
-) -> Result<RenderedRequest, StepFailure> {
+pub(super) fn render(request: &Request, context: &Context) -> Result<RenderedRequest, StepFailure> {
     request
         .render(context)
         .map_err(|error| StepFailure::new(StepErrorCode::ValidationFailed, error.to_string()))

@@ -22,13 +22,15 @@ impl StepVault {
         let app = self.app_of(key).await?;
         let (action, inputs) = probe(app.manifest.protocol);
         let first = app.manifest.actions.first().map_or("", |action| action.id.as_str());
-        let (action, nothing) = (if action.is_empty() { first } else { action }, Sealing::default());
+        let (action, nothing) =
+            (if action.is_empty() { first } else { action }, Sealing::default());
         let mut doing = self.prepare_unchecked(Act {
             app: &app,
             action,
             inputs,
             using: Using::Stored(key),
             sealing: &nothing,
+            fresh: true,
             idempotency_key: "",
             timeout,
         })?;

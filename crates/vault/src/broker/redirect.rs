@@ -10,7 +10,7 @@ pub(super) enum Next {
     /// It is the answer.
     Answer,
     /// A new request, through all checks again.
-    Follow(Outgoing),
+    Follow(Box<Outgoing>),
     /// It must not be followed; the reason is for people.
     Stop(&'static str),
 }
@@ -55,8 +55,10 @@ pub(super) fn next(
             return Next::Stop("it would carry a body with a secret to another host");
         }
         next.headers.retain(|(name, value)| !is_personal(name) && !holds(&secret, name, value));
+        // An authority of one's own is trusted for one's own service.
+        next.roots = None;
     }
-    Next::Follow(next)
+    Next::Follow(Box::new(next))
 }
 
 /// Headers that speak for the sender, dropped towards another origin whatever they hold.

@@ -1,8 +1,8 @@
 //! Signs a request as it leaves, with the values in their places (AWS Signature Version 4).
 
+use super::Sign;
 use super::fill::{Values, raw};
 use super::scan::Hit;
-use super::Sign;
 use crate::inject::sigv4::{self, Credentials, Signing};
 use crate::placeholder::{Found, Known};
 use keyward_egress::{Draft, Filled};
@@ -61,7 +61,10 @@ impl Sign {
             host: &draft.destination().authority(),
             path_and_query: path_and_query.unwrap_or_else(|| draft.path_and_query()),
             headers: &headers,
-            body: filled.body.as_ref().map_or_else(|| draft.body().as_ref(), |body| body.as_slice()),
+            body: filled
+                .body
+                .as_ref()
+                .map_or_else(|| draft.body().as_ref(), |body| body.as_slice()),
             service: &self.service,
             region: &self.region,
             now,

@@ -44,8 +44,7 @@ fn filled(fields: &Fields<'_>, text: &Value) -> Result<Option<String>, AttachErr
 }
 
 fn sign(fields: &Fields<'_>, sigv4: &Value) -> Result<Sign, AttachError> {
-    let rule: SigV4 =
-        serde_json::from_value(sigv4.clone()).map_err(|_| AttachError::NoTemplate)?;
+    let rule: SigV4 = serde_json::from_value(sigv4.clone()).map_err(|_| AttachError::NoTemplate)?;
     let field = |name: &str| fields.text(name).ok_or(AttachError::MissingField);
     Ok(Sign {
         service: rule.service,
