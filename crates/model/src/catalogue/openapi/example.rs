@@ -7,11 +7,15 @@ use serde_json::{Map, Value, json};
 
 /// How many schemas deep an example is made.
 const MAX_DEPTH: usize = 12;
+/// How many schemas one example is made for, those in vain among them.
+const MAX_SAMPLES: usize = 300;
+/// How many of several forms are tried.
+const MAX_FORMS: usize = 5;
 
 /// The schema and a value that fits it. Where none is found, the schema keeps nothing but its type
 /// and words, at first only without its pattern: the service checks its own rules anyway.
 pub(super) fn fitting(schema: Value) -> (Value, Value) {
-    if let Some(sample) = sample(&schema, 0) {
+    if let Some(sample) = sample(&schema, 0, &mut { MAX_SAMPLES }) {
         return (schema, sample);
     }
     let mut loose = schema;
@@ -22,7 +26,7 @@ pub(super) fn fitting(schema: Value) -> (Value, Value) {
         if let Some(members) = loose.as_object_mut() {
             members.retain(|name, _| kept.contains(&name.as_str()));
         }
-        if let Some(sample) = sample(&loose, 0) {
+        if let Some(sample) = sample(&loose, 0, &mut { MAX_SAMPLES }) {
             return (loose, sample);
         }
     }
@@ -30,14 +34,22 @@ pub(super) fn fitting(schema: Value) -> (Value, Value) {
 }
 
 /// A value that the schema takes: the author's own, or one made up.
-fn sample(schema: &Value, depth: usize) -> Option<Value> {
+fn sample(schema: &Value, depth: usize, left: &mut usize) -> Option<Value> {
+    *left = left.checked_sub(1).filter(|_| depth <= MAX_DEPTH)?;
     let compiled = Schema::parse(schema).ok()?;
-    let own = [schema.pointer("/examples/0"), schema.get("default"), schema.pointer("/enum/0")];
-    let mut own =
-        own.into_iter().flatten().chain(schema.get("const")).filter(|value| !value.is_null());
     let fits = |value: &Value| compiled.validate(value, "").is_empty();
-    let found = own.find(|value| fits(value)).cloned();
-    found.or_else(|| patterned(schema).find(fits)).or_else(|| made(schema, depth).filter(fits))
+    let own = [schema.pointer("/examples/0"), schema.get("default"), schema.pointer("/enum/0")];
+    let own = own.into_iter().flatten().chain(schema.get("const")).filter(|own| !own.is_null());
+    if let Some(found) = own.cloned().chain(patterned(schema)).find(fits) {
+        return Some(found);
+    }
+    let forms = schema.get("anyOf").and_then(Value::as_array);
+    for form in forms.into_iter().flatten().take(MAX_FORMS) {
+        if let Some(found) = sample(form, depth + 1, left).filter(fits) {
+            return Some(found);
+        }
+    }
+    made(schema, depth, left).filter(fits)
 }
 
 /// Texts for a pattern, longer and longer.
@@ -49,10 +61,7 @@ fn patterned(schema: &Value) -> impl Iterator<Item = Value> {
     extras.filter_map(|(pattern, extra)| pattern::text(pattern, extra)).map(Value::from)
 }
 
-fn made(schema: &Value, depth: usize) -> Option<Value> {
-    if depth > MAX_DEPTH {
-        return None;
-    }
+fn made(schema: &Value, depth: usize, left: &mut usize) -> Option<Value> {
     let kind = super::schema::kind(schema);
     let forms = ["anyOf", "allOf"].into_iter().filter_map(|name| schema.get(name)?.as_array());
     let forms: Vec<_> = forms.flatten().collect();
@@ -61,15 +70,12 @@ fn made(schema: &Value, depth: usize) -> Option<Value> {
         Some("integer" | "number") => number(schema)?,
         Some("boolean") => Value::Bool(true),
         Some("null") => Value::Null,
-        Some("array") => array(schema, depth)?,
-        _ if kind == Some("object") || schema.get("properties").is_some() => {
-            object(schema, &forms, depth)?
+        Some("array") => array(schema, depth, left)?,
+        Some("object") => object(schema, &forms, depth, left)?,
+        _ if schema.get("properties").is_some() || schema.get("allOf").is_some() => {
+            object(schema, &forms, depth, left)?
         }
-        _ if schema.get("allOf").is_some() => object(schema, &forms, depth)?,
-        _ => match forms.iter().find_map(|form| sample(form, depth + 1)) {
-            Some(value) => value,
-            None => "text".into(),
-        },
+        _ => "text".into(),
     })
 }
 
@@ -102,33 +108,36 @@ fn number(schema: &Value) -> Option<Value> {
     whole.map(Value::from).or_else(|| serde_json::Number::from_f64(number).map(Value::Number))
 }
 
-fn array(schema: &Value, depth: usize) -> Option<Value> {
+fn array(schema: &Value, depth: usize, left: &mut usize) -> Option<Value> {
     let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).min(20) as usize;
     let any = json!({});
     let first = schema.get("prefixItems").and_then(Value::as_array).cloned().unwrap_or_default();
     let rest = schema.get("items").unwrap_or(&any);
     let items = first.iter().chain(std::iter::repeat(rest)).take(least.max(first.len()));
-    items.map(|item| sample(item, depth + 1)).collect::<Option<Vec<_>>>().map(Value::Array)
+    items.map(|item| sample(item, depth + 1, left)).collect::<Option<Vec<_>>>().map(Value::Array)
 }
 
 /// The members that must be there, of the schema itself and of its other forms.
-fn object(schema: &Value, forms: &[&Value], depth: usize) -> Option<Value> {
+fn object(schema: &Value, forms: &[&Value], depth: usize, left: &mut usize) -> Option<Value> {
     let mut members = Map::new();
     let all = schema.get("allOf").is_some();
     let forms = if all { forms } else { forms.get(..1).unwrap_or(&[]) };
+    let mut other = None;
     for form in forms {
-        match sample(form, depth + 1)? {
+        match sample(form, depth + 1, left)? {
             Value::Object(found) => members.extend(found),
-            other if schema.get("properties").is_none() => return Some(other),
-            _ => {}
+            found => other = other.or(Some(found)),
         }
+    }
+    if members.is_empty() && schema.get("properties").is_none() && other.is_some() {
+        return other;
     }
     let required = schema.get("required").and_then(Value::as_array);
     for name in required.into_iter().flatten().filter_map(Value::as_str) {
         let any = json!({});
         let property = schema.get("properties").and_then(|all| all.get(name)).unwrap_or(&any);
         if !members.contains_key(name) {
-            members.insert(name.to_owned(), sample(property, depth + 1)?);
+            members.insert(name.to_owned(), sample(property, depth + 1, left)?);
         }
     }
     Some(Value::Object(members))

@@ -115,6 +115,18 @@ fn examples_fit_their_schema() {
         json!({"type": "string", "pattern": "^[A-Z]{2}[0-9]+$", "minLength": 5}),
         json!("AA000000"),
     );
+    check(
+        json!({"type": "string", "oneOf": [{"const": "a", "title": "A"}, {"const": "b"}]}),
+        json!("a"),
+    );
+    check(
+        json!({"allOf": [
+            {"type": "object", "required": ["k"], "properties": {"k": {"type": "integer"}}},
+            {"description": "Only words."},
+        ]}),
+        json!({"k": 1}),
+    );
+    check(json!({"allOf": [{"type": "string"}, {"description": "Only words."}]}), json!("text"));
     // No value is found for the pattern, so that it is left to the service.
     check(json!({"type": "string", "pattern": "^\\p{Lu}$"}), json!("text"));
     check(json!({"type": "string", "pattern": "^\\bx$", "minLength": 5}), json!("textx"));
