@@ -86,8 +86,8 @@ impl Query<'_> {
     }
 }
 
-/// What tells whose connections are whose, besides host, port, database, user, TLS and issuers: the
-/// workspace, and the credential's version or a keyed hash of the password.
+/// What tells whose connections are whose, besides host, port, database, user, password, TLS and
+/// issuers: the workspace, and the credential with its version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PoolKey(String);
 
@@ -159,7 +159,7 @@ async fn ask<S: Session>(
     query: &Query<'_>,
 ) -> Result<Rows, SourceError> {
     query.check()?;
-    let key = Key::new(key, target);
+    let key = Key::new(key, target)?;
     let asking = async {
         let mut session = begun(pool, egress, &key, target, query).await?;
         let rows = session.run(query).await?;

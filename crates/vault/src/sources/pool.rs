@@ -1,9 +1,9 @@
 //! Idle connections, each kept for a short while for whoever it was opened for.
 
-use super::{PoolKey, Session, Target, TlsMode};
-use crate::bytes::sha256;
+use super::{PoolKey, Session, SourceError, Target, TlsMode};
+use crate::bytes;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const KEEP: Duration = Duration::from_secs(25);
@@ -20,21 +20,28 @@ pub(super) struct Key {
     port: u16,
     database: Option<String>,
     username: String,
+    /// Who does not know the password gets no connection of who does.
+    password_hash: [u8; 32],
     tls: TlsMode,
     ca: Option<[u8; 32]>,
 }
 
+/// This process's own, for hashes of passwords.
+static HASH_KEY: LazyLock<Option<bytes::Key>> = LazyLock::new(|| bytes::Key::random().ok());
+
 impl Key {
-    pub(super) fn new(pool: &PoolKey, target: &Target<'_>) -> Self {
-        Self {
+    pub(super) fn new(pool: &PoolKey, target: &Target<'_>) -> Result<Self, SourceError> {
+        let hash_key = HASH_KEY.as_ref().ok_or(SourceError::Internal)?;
+        Ok(Self {
             pool: pool.clone(),
             host: target.host.to_owned(),
             port: target.port,
             database: target.database.map(str::to_owned),
             username: target.username.to_owned(),
+            password_hash: hash_key.mac(&[target.password.expose()]),
             tls: target.tls,
-            ca: target.ca_pem.map(sha256),
-        }
+            ca: target.ca_pem.map(bytes::sha256),
+        })
     }
 }
 

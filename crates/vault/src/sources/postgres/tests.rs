@@ -373,6 +373,11 @@ async fn connections_are_kept_for_their_own() {
     let server = Server { key: PoolKey::new("workspace".to_owned()), ..other };
     let third = process(&server).await;
     assert!(third != first && third != second);
+    // Who has another password is not let in by who had the right one.
+    let wrong = Server { password: secret(&canary("postgres-other")), ..server };
+    wrong.idle(2).await;
+    assert_eq!(wrong.refusal(query("SELECT 1", &[])).await, SourceError::SignIn);
+    let server = Server { password: self::server().password, ..wrong };
     // A query that failed gives none back.
     server.idle(2).await;
     server.refusal(query("SELECT nothing", &[])).await;
