@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, Limited};
+use keyward_model::catalogue;
 use keyward_model::json;
 use keyward_model::workflow::{self, yaml};
 use serde::de::DeserializeOwned;
@@ -68,6 +69,29 @@ impl<S: Send + Sync> FromRequest<S> for Document {
             return Err(unsupported("application/json or application/yaml"));
         }
         Ok(Self(json::parse(&body).map_err(json::Faults::from)?))
+    }
+}
+
+/// An app's manifest as text, JSON or YAML; what says that it is JSON is.
+pub(crate) struct ManifestText(pub(crate) String);
+
+impl<S: Send + Sync> FromRequest<S> for ManifestText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let kind = media_type(&parts.headers).unwrap_or_default();
+        let is_yaml = kind.ends_with("yaml");
+        if !is_yaml && !kind.is_empty() && !is_json(&kind) {
+            return Err(unsupported("application/json or application/yaml"));
+        }
+        let body = collect(body, catalogue::MAX_MANIFEST_BYTES).await?;
+        if !is_yaml {
+            json::parse(&body).map_err(json::Faults::from)?;
+        }
+        let text = std::str::from_utf8(&body);
+        let text = text.map_err(|_| Problem::new("invalid_request", "the body is not valid UTF-8"))?;
+        Ok(Self(text.to_owned()))
     }
 }
 

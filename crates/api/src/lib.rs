@@ -1,6 +1,7 @@
 //! HTTP in: parse, authorise, one call, present. One file per operation; this listing is the API.
 
 mod account;
+mod apps;
 mod audit;
 mod auth;
 mod body;

@@ -4,7 +4,7 @@ use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::single_sign_on::SignIn;
 use crate::{
-    account, audit, credentials, hooks, idempotency, invitations, list, members, metrics, openapi,
+    account, apps, audit, credentials, hooks, idempotency, invitations, list, members, metrics, openapi,
     pages, runs, sessions, setup, single_sign_on, tokens, workflows, workspaces,
 };
 use axum::Router;
@@ -79,6 +79,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         invitations::operations(),
         tokens::operations(),
         credentials::operations(),
+        apps::operations(),
         workflows::operations(),
         runs::operations(),
         audit::operations(),
@@ -101,7 +102,8 @@ pub fn router(api: Api) -> Router {
         .route("/problems/{code}", get(pages::problem))
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/docs", get(pages::docs))
-        .route("/api/workflow.schema.json", get(workflows::schema));
+        .route("/api/workflow.schema.json", get(workflows::schema))
+        .route("/api/app.schema.json", get(apps::schema));
     for operation in operations() {
         let handler = match operation.query.is_empty() {
             true => operation.handler.route_layer(from_fn(list::no_query)),

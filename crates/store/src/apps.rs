@@ -79,6 +79,12 @@ impl Reader<'_> {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
+    /// How many apps of its own the workspace has.
+    pub fn count_apps(&mut self, workspace: WorkspaceId) -> Result<i64, StoreError> {
+        let row = self.session.one(COUNT, values![workspace])?;
+        row.map_or(Ok(0), |row| Cells::new("apps", row).number())
+    }
+
     /// What may depend on an app: how many credentials are for it, and the current definitions that
     /// hold its id anywhere.
     pub fn users_of_app(
@@ -103,12 +109,6 @@ impl Reader<'_> {
 }
 
 impl Tx<'_> {
-    /// How many apps of its own the workspace has.
-    pub fn count_apps(&mut self, workspace: WorkspaceId) -> Result<i64, StoreError> {
-        let row = self.session.one(COUNT, values![workspace])?;
-        row.map_or(Ok(0), |row| Cells::new("apps", row).number())
-    }
-
     /// Adds an app; `Conflict` (`app id`) where there is one of that id.
     pub fn insert_app(&mut self, app: &Tagged<WorkspaceApp>) -> Result<(), StoreError> {
         let (a, tag) = app.parts();

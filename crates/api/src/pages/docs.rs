@@ -15,7 +15,8 @@ pub(super) fn render(document: &Value) -> String {
          <code>application/problem+json</code>. A leading <code>…</code> stands for \
          <code>/api/v1/workspaces/{workspace}</code>, by id or slug.</p>\n\
          <p>For programs: <a href=\"/api/openapi.json\">OpenAPI 3.1</a>, and the \
-         <a href=\"/api/workflow.schema.json\">JSON Schema</a> of a workflow.</p>\n",
+         JSON Schemas of a <a href=\"/api/workflow.schema.json\">workflow</a> and of an \
+         <a href=\"/api/app.schema.json\">app's manifest</a>.</p>\n",
     );
     let groups = groups(document);
     out.push_str("<nav>");

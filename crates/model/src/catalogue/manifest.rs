@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 /// An app: a service that steps act on.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppManifest")]
 pub struct Manifest {
     /// Its id, `[a-z][a-z0-9_]*`, 64 characters at most: what steps name.
     pub id: String,
@@ -39,6 +40,7 @@ pub struct Manifest {
 /// What an app speaks. All but `http` are built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AppProtocol")]
 pub enum Protocol {
     /// HTTP requests, described by templates.
     #[default]
@@ -56,6 +58,7 @@ pub enum Protocol {
 /// A way to authenticate to an app: a typed form, and what becomes of its fields.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppScheme")]
 pub struct Scheme {
     /// Its id within the app, in the vendor's words.
     pub id: String,
@@ -89,6 +92,7 @@ pub struct Scheme {
 /// A field of a scheme's form.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppField")]
 pub struct Field {
     /// Its name, in the vendor's words.
     pub name: String,
@@ -124,6 +128,7 @@ fn yes() -> bool {
 /// What a field's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AppFormat")]
 pub enum Format {
     /// `https://` or `http://`, a host, perhaps a port and a path; no user, query or fragment.
     Url,
@@ -142,6 +147,7 @@ pub enum Format {
 /// Where a scheme's fields go: texts with `{{ field }}` holes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppAttach")]
 pub struct Attach {
     /// Headers by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -163,6 +169,7 @@ pub struct Attach {
 /// What HTTP Basic is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppBasic")]
 pub struct Basic {
     /// Before the colon.
     pub username: String,
@@ -173,6 +180,7 @@ pub struct Basic {
 /// What a signature of AWS's is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppSigV4")]
 pub struct SigV4 {
     /// The service's name, such as `secretsmanager`.
     pub service: String,
@@ -205,6 +213,7 @@ fn session_token() -> String {
 /// there is left out.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppRequest")]
 pub struct Request {
     /// The method.
     #[serde(default)]
@@ -237,6 +246,7 @@ pub struct Request {
 /// How a scheme gets what its requests need. What it gets is kept in memory for as long as it is valid.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppSignIn")]
 pub struct SignIn {
     /// The request, over `credential`.
     pub request: Request,
@@ -256,6 +266,7 @@ pub struct SignIn {
 /// A request that shows whether a credential works.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppTest")]
 pub struct Test {
     /// The request, over `credential`; nothing for what is no HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -268,6 +279,7 @@ pub struct Test {
 /// Something that a step can do with an app.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppAction")]
 pub struct Action {
     /// Its id within the app.
     pub id: String,
@@ -290,7 +302,8 @@ pub struct Action {
     /// Whether it worked, over `answer`; a status below 400 where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<String>,
-    /// Whether the service refused the credential, over `answer`; 401 and 403 say so anyway.
+    /// Whether the service refused the credential, over `answer`: 401 says so anyway, and 403 where
+    /// nothing is said here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<String>,
     /// What the service says is wrong, over `answer`.
@@ -321,6 +334,7 @@ pub struct Action {
 /// How more of a list is asked for: the same request with other query or JSON members.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppPagination")]
 pub struct Pagination {
     /// The items of one answer, over `answer`: an array. The output is all of them.
     pub items: String,
@@ -343,6 +357,7 @@ pub struct Pagination {
 /// one's failure counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppFallback")]
 pub struct Fallback {
     /// The other action's id.
     pub action: String,
@@ -355,6 +370,7 @@ pub struct Fallback {
 /// A value that is lent out.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AppLease")]
 pub struct Lease {
     /// Its id, over `answer`; empty where nothing is lent.
     pub id: String,

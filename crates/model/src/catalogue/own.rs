@@ -13,6 +13,9 @@ pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
 /// How many apps of its own a workspace may have.
 pub const MAX_OWN_APPS: i64 = 200;
 
+/// What stands in the API's paths where apps have their id, for something else.
+const OTHER_PATH: &str = "openapi";
+
 /// Where a workspace's own app came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -74,20 +77,23 @@ impl WorkspaceApp {
     pub fn app(&self) -> Option<App> {
         let document: Value = serde_json::from_str(&self.manifest).ok()?;
         let app = App::read(&document).ok()?;
-        (app.id() == self.id && beyond(&app.manifest, &Catalogue::default()).is_empty())
-            .then_some(app)
+        beyond(&app.manifest, &Catalogue::default(), Some(&self.id)).is_empty().then_some(app)
     }
 }
 
 impl App {
-    /// Reads the text of a workspace's own manifest; the ids of the apps that come with the server
-    /// are taken.
+    /// Reads the text of a workspace's own manifest, where `id` says so of the app of that id; the
+    /// ids of the apps that come with the server are taken.
     ///
     /// # Errors
     /// Every fault with its line, at least one.
-    pub fn parse_own(text: &str, built_in: &Catalogue) -> Result<Self, Vec<ManifestFault>> {
+    pub fn parse_own(
+        text: &str,
+        built_in: &Catalogue,
+        id: Option<&str>,
+    ) -> Result<Self, Vec<ManifestFault>> {
         let app = Self::parse(text)?;
-        let faults = beyond(&app.manifest, built_in);
+        let faults = beyond(&app.manifest, built_in, id);
         if faults.is_empty() { Ok(app) } else { Err(super::text::placed(text, faults)) }
     }
 
@@ -97,17 +103,20 @@ impl App {
     /// Every fault with its place.
     pub fn read_own(document: &Value, built_in: &Catalogue) -> Result<Self, Vec<Fault>> {
         let app = Self::read(document)?;
-        let faults = beyond(&app.manifest, built_in);
+        let faults = beyond(&app.manifest, built_in, None);
         if faults.is_empty() { Ok(app) } else { Err(faults) }
     }
 }
 
 /// What an own app must keep to beyond what holds for all.
-fn beyond(manifest: &Manifest, built_in: &Catalogue) -> Vec<Fault> {
+fn beyond(manifest: &Manifest, built_in: &Catalogue, id: Option<&str>) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if built_in.get(&manifest.id).is_some() {
+    if built_in.get(&manifest.id).is_some() || manifest.id == OTHER_PATH {
         let detail = "an app of this id comes with the server; take another one";
         faults.push(Fault::new("/id", "taken", detail));
+    } else if id.is_some_and(|id| id != manifest.id) {
+        let detail = "must be the id of the app that is replaced; an app's id never changes";
+        faults.push(Fault::new("/id", "invalid_value", detail));
     }
     if manifest.protocol != Protocol::Http {
         let detail = "a workspace's own app speaks http; what speaks another protocol comes with \
@@ -169,7 +178,7 @@ actions:
 ";
 
     fn told(text: &str, built_in: &Catalogue) -> Vec<String> {
-        let faults = App::parse_own(text, built_in).err().into_iter().flatten();
+        let faults = App::parse_own(text, built_in, Some("demo")).err().into_iter().flatten();
         faults.map(|fault| format!("{} {}", fault.line, fault.fault.code)).collect()
     }
 
@@ -182,6 +191,8 @@ actions:
         let mail = GOOD.replace("description:", "protocol: smtp\ndescription:");
         assert_eq!(told(&mail, &none), ["3 unsupported"]);
         assert_eq!(told(&GOOD.replace("name: Ping", "name: ''"), &none), ["13 invalid_value"]);
+        assert_eq!(told(&GOOD.replace("id: demo", "id: other"), &none), ["1 invalid_value"]);
+        assert_eq!(told(&GOOD.replace("id: demo", "id: openapi"), &none), ["1 taken"]);
         let document = json!({ "id": "demo" });
         assert!(App::read_own(&document, &none).is_err());
     }

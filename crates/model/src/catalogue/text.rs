@@ -55,10 +55,13 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-/// The faults of a document with the lines of its text.
+/// The most faults that are told at once: each costs walks through the text.
+const MAX_TOLD: usize = 50;
+
+/// The faults of a document, the first [`MAX_TOLD`], with the lines of its text.
 pub(super) fn placed(text: &str, faults: Vec<Fault>) -> Vec<ManifestFault> {
     let placed = |fault: Fault| ManifestFault { line: line(text, &fault.pointer), fault };
-    faults.into_iter().map(placed).collect()
+    faults.into_iter().take(MAX_TOLD).map(placed).collect()
 }
 
 /// The line in which a value stands; for one that is missing, the line of what should hold it.

@@ -33,7 +33,7 @@ pub(crate) async fn own_apps_come_and_go(f: &Fixture) {
     let tags = || f.store.read(move |r| r.app_tags(workspace));
     let expected = [&one, &two].map(|app| (app.id.clone(), *sign(app.clone()).parts().1));
     assert_eq!(tags().await.unwrap(), expected);
-    assert_eq!(f.write(move |tx| tx.count_apps(workspace)).await, Ok(2));
+    assert_eq!(f.store.read(move |r| r.count_apps(workspace)).await, Ok(2));
 
     let next = WorkspaceApp {
         manifest: "{}".into(),
