@@ -1,5 +1,6 @@
 //! The command line as a client of the HTTP API: credentials, workflows, runs and tokens.
 
+mod app;
 mod client;
 mod credential;
 mod login;
@@ -35,6 +36,9 @@ pub(crate) enum Remote {
     /// Workflows: applied from files, listed, run.
     #[command(subcommand)]
     Workflow(workflow::Command),
+    /// Apps: what steps can act on; the workspace's own are added, replaced and deleted.
+    #[command(subcommand)]
+    App(app::Command),
     /// Runs: what happened, and what happens now.
     #[command(subcommand)]
     Run(run::Command),
@@ -60,6 +64,7 @@ pub(crate) async fn run(remote: Remote, config: &Config) -> anyhow::Result<()> {
         Remote::Credential(command) => credential::run(command, &connect()?).await,
         Remote::Review(review) => review::run(review, &connect()?).await,
         Remote::Workflow(command) => workflow::run(command, &connect()?).await,
+        Remote::App(command) => app::run(command, &connect()?).await,
         Remote::Run(command) => run::run(command, &connect()?).await,
         Remote::Token(command) => token::run(command, &connect()?).await,
         Remote::Member(command) => member::run(command, &connect()?).await,

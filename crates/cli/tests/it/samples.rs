@@ -45,7 +45,54 @@ pub fn body(operation: &str, value: &str) -> Value {
         "PUT /api/v1/account/password" => json!({ "current": value, "new": value }),
         "DELETE /api/v1/account/totp" => json!({ "password": value }),
         "POST /api/v1/account/totp/confirm" => json!({ "code": "000000" }),
+        "POST /apps" | "PUT /apps/{id}" => manifest("matrix_app", "https://api.example.com"),
+        "POST /apps/openapi" => json!({ "description": description(), "dry_run": true }),
         "PATCH /settings" => json!({ "grace_days": 7 }),
         _ => Value::Null,
     }
+}
+
+/// An app of one scheme, whose secret goes into `X-Api-Key`, and one action, which gets `/things/<id>`
+/// below an https origin.
+pub fn manifest(id: &str, origin: &str) -> Value {
+    let host = origin.trim_start_matches("https://");
+    json!({
+        "id": id, "name": "Things", "description": "A service with things.",
+        "schemes": [{
+            "id": "key", "name": "API key", "type": "api_key",
+            "fields": [{ "name": "api_key", "label": "API key", "secret": true }],
+            "hosts": [host], "attach": { "headers": { "X-Api-Key": "{{ api_key }}" } },
+        }],
+        "actions": [{
+            "id": "get_thing", "name": "Get a thing", "reads": true,
+            "inputs": {
+                "type": "object", "properties": { "id": { "type": "string" } },
+                "required": ["id"], "additionalProperties": false,
+            },
+            "request": { "url": format!("{origin}/things/{{{{ inputs.id }}}}") },
+            "example": { "id": "1" },
+        }],
+    })
+}
+
+/// An OpenAPI description of a service with one operation that can be taken over, and one that cannot.
+pub fn description() -> Value {
+    json!({
+        "openapi": "3.1.0", "info": { "title": "Things", "version": "1" },
+        "servers": [{ "url": "https://api.example.com/v1" }],
+        "security": [{ "key": [] }],
+        "components": { "securitySchemes": {
+            "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
+        } },
+        "paths": { "/things/{id}": {
+            "get": {
+                "operationId": "getThing", "summary": "Get a thing",
+                "parameters": [{
+                    "name": "id", "in": "path", "required": true, "schema": { "type": "string" },
+                }],
+                "responses": { "200": { "description": "It" } },
+            },
+            "trace": { "operationId": "traceThing", "responses": {} },
+        } },
+    })
 }

@@ -194,7 +194,7 @@ fn other_kinds(scene: &Scene, operation: &Operation) {
 
 /// One byte more than an operation takes.
 pub fn too_large(scene: &Scene, operation: &Operation) {
-    let limit = if operation.takes_definition() { 1_048_576 } else { 6_291_456 };
+    let limit = operation.limit();
     let mut body = scene.sample(operation).into_bytes();
     body.resize(limit + 1, b' ');
     let problem = send(scene, operation, "a body over the limit", &body, TOO_LARGE);

@@ -72,6 +72,12 @@ impl Operation {
         matches!(self.id.as_str(), "createWorkflow" | "replaceWorkflow")
     }
 
+    /// How many bytes its body may have.
+    pub fn limit(&self) -> usize {
+        let takes_manifest = matches!(self.id.as_str(), "createApp" | "replaceApp");
+        if takes_manifest || self.takes_definition() { 1_048_576 } else { 6_291_456 }
+    }
+
     /// Whether it does what it does without a body as well.
     pub fn may_be_empty(&self) -> bool {
         self.id == "suspendCredential"

@@ -242,6 +242,8 @@ fn things(server: &Server, workspace: &str) -> BTreeMap<&'static str, String> {
     let machine = id(&post("/members", &machine).expect(201));
     let guest = json!({ "email": "guest@example.com", "role": "viewer" });
     let guest = id(&post("/invitations", &guest).expect(201));
+    let app = samples::manifest(&format!("app_of_{workspace}"), "https://api.example.com");
+    let app = id(&post("/apps", &app).expect(201));
     [
         ("credentials", credential),
         ("workflows", workflow),
@@ -249,6 +251,7 @@ fn things(server: &Server, workspace: &str) -> BTreeMap<&'static str, String> {
         ("tokens", token),
         ("members", machine),
         ("invitations", guest),
+        ("apps", app),
         ("sessions", "ses_00000000000000000000000000".to_owned()),
     ]
     .into()

@@ -1,5 +1,6 @@
 //! Things of a workspace for operations to be called on: fresh ones where an operation may end them.
 
+use crate::samples;
 use crate::scene::Scene;
 use crate::server::Server;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ pub fn absent(path: &str, parameters: &[(String, String)]) -> String {
         "members" | "shares" => "mem_00000000000000000000000000",
         "tokens" => "tok_00000000000000000000000000",
         "invitations" => "inv_00000000000000000000000000",
+        "apps" => "no_such_app",
         "versions" => "1",
         other => panic!("what does /{other}/{{…}} name? add it here"),
     };
@@ -43,8 +45,10 @@ fn fill(path: &str, parameters: &[(String, String)], id: &dyn Fn(&str) -> String
 impl<'a> Things<'a> {
     pub fn new(scene: &'a Scene) -> Self {
         let mut things = Self { scene, count: Cell::new(0), shared: Vec::new() };
-        let kinds =
-            ["credentials", "workflows", "runs", "members", "shares", "tokens", "invitations"];
+        let kinds = [
+            "credentials", "workflows", "runs", "members", "shares", "tokens", "invitations",
+            "apps",
+        ];
         things.shared = kinds.map(|kind| (kind, things.fresh(kind))).to_vec();
         things
     }
@@ -78,6 +82,10 @@ impl<'a> Things<'a> {
             "invitations" => {
                 let new = json!({ "email": format!("m{number}@example.com"), "role": "viewer" });
                 id(&server.post("/invitations", &new).expect(201))
+            }
+            "apps" => {
+                let new = samples::manifest(&format!("app_{number}"), "https://api.example.com");
+                id(&server.post("/apps", &new).expect(201))
             }
             "versions" => "1".into(),
             other => panic!("what does /{other}/{{…}} name? add it here"),
