@@ -111,12 +111,28 @@ pub(crate) async fn unlock(config: &Config, store: Store, egress: Client) -> any
     if let Ok(vault) = &vault {
         let apps = keyward_connectors::built_in();
         vault.install_apps(apps.map_err(|(id, _)| anyhow::anyhow!("the manifest of {id}"))?);
+        if let Some(folder) = &config.sqlite_dir {
+            vault.open_sqlite_folder(sqlite_folder(config, folder)?);
+        }
     }
     if vault.is_err() {
         // An orderly end, so that a refused start leaves the directory as it was.
         store.close().await;
     }
     Ok(vault?)
+}
+
+/// The folder that steps may read SQLite files of: never one that this server's own lie in.
+fn sqlite_folder(config: &Config, folder: &Path) -> anyhow::Result<PathBuf> {
+    let context = || format!("KEYWARD_SQLITE_DIR: {}", folder.display());
+    let folder = folder.canonicalize().with_context(context)?;
+    let own = config.data_dir.canonicalize().with_context(|| config.data_dir.display().to_string())?;
+    anyhow::ensure!(
+        !own.starts_with(&folder) && !folder.starts_with(&own),
+        "{}: it holds the server's own data, or lies within it; name another folder",
+        context()
+    );
+    Ok(folder)
 }
 
 /// This data directory's node id, made at first start.

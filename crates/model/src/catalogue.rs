@@ -102,6 +102,8 @@ pub struct Action {
     pub id: String,
     /// Whether it only reads.
     pub reads: bool,
+    /// The schemes that it works with; all where none is named.
+    pub schemes: Vec<String>,
     /// The JSON Schema of its inputs.
     pub inputs: Schema,
     /// The request; nothing for what is no HTTP.
@@ -179,6 +181,11 @@ impl App {
 }
 
 impl Action {
+    /// Whether credentials of a scheme do for it.
+    pub fn takes(&self, scheme: &str) -> bool {
+        self.schemes.is_empty() || self.schemes.iter().any(|known| known == scheme)
+    }
+
     /// Holds the inputs of a step against the schema, as they are written: what stands in a template
     /// is not known yet.
     pub fn check_inputs(&self, written: &Value, pointer: &str) -> Vec<Fault> {

@@ -244,6 +244,10 @@ fn check_step(at: &str, step: &Step, apps: &Catalogue) -> Vec<Fault> {
         Some(CredentialInput::External(external)) => {
             let at = format!("{at}/credential/$external");
             match app.scheme(external.scheme.as_deref()) {
+                Some(scheme) if !action.takes(&scheme.manifest.id) => {
+                    let detail = format!("the action works with {} only", action.schemes.join(", "));
+                    faults.push(Fault::new(format!("{at}/scheme"), "invalid_value", detail));
+                }
                 Some(scheme) => check_fields(&at, external, scheme, &mut faults),
                 None => {
                     let known: Vec<&str> =

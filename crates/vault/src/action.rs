@@ -86,7 +86,14 @@ impl StepVault {
             let message = format!("input \"{place}\": {}", fault.detail);
             return Err(StepFailure::new(StepErrorCode::ValidationFailed, message));
         }
-        self.prepare_unchecked(act)
+        let doing = self.prepare_unchecked(act)?;
+        let (name, scheme) = (&doing.app.manifest.name, &doing.scheme.manifest.id);
+        if !doing.action.takes(scheme) {
+            let message =
+                format!("{name} does not do this with credentials of scheme \"{scheme}\"");
+            return Err(StepFailure::new(StepErrorCode::ValidationFailed, message));
+        }
+        Ok(doing)
     }
 
     fn prepare_unchecked<'a>(&self, act: Act<'a>) -> Result<Doing<'a>, StepFailure> {

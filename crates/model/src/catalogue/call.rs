@@ -200,8 +200,10 @@ impl Action {
             return Ok(());
         }
         let holds = |template: &Template| template.render(context).is_ok_and(|v| is_true(&v));
-        let rejected =
-            matches!(status(context), 401 | 403) || self.rejected.as_ref().is_some_and(holds);
+        let rejected = match &self.rejected {
+            Some(rejected) => status(context) == 401 || holds(rejected),
+            None => matches!(status(context), 401 | 403),
+        };
         let said = self.error.as_ref().and_then(|error| error.render_text(context).ok());
         let said =
             said.map(|text| text.chars().take(500).collect()).filter(|t: &String| !t.is_empty());
@@ -213,13 +215,13 @@ impl NextPage {
     fn request(&self, context: &Context, sent: &RenderedRequest) -> Option<RenderedRequest> {
         let mut next = sent.clone();
         if self.link_header {
-            next.url = link(context)?;
+            next.url = joined(&sent.url, &link(context)?)?;
             next.query = Vec::new();
             return Some(next);
         }
         if let Some(url) = &self.url {
-            next.url = Some(url.render_text(context).ok()?)
-                .filter(|url| !url.is_empty() && url != "null")?;
+            let url = url.render_text(context).ok().filter(|url| !url.is_empty() && url != "null");
+            next.url = joined(&sent.url, &url?)?;
             next.query = Vec::new();
             return Some(next);
         }
@@ -235,6 +237,11 @@ impl NextPage {
         }
         Some(next)
     }
+}
+
+/// A URL that may leave its beginning to the one that it was found behind (RFC 3986 §5).
+fn joined(sent: &str, found: &str) -> Option<String> {
+    Some(url::Url::parse(sent).ok()?.join(found).ok()?.into())
 }
 
 /// The members, all of them there and not empty; `None` where one says that there is no more.

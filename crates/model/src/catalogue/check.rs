@@ -414,6 +414,7 @@ impl Faults {
         Some(Action {
             id: action.id.clone(),
             reads: action.reads,
+            schemes: action.schemes.clone(),
             inputs: inputs?,
             request: lift(request)?,
             secret_outputs,
@@ -428,9 +429,14 @@ impl Faults {
         })
     }
 
-    /// Another action of the app, which has no fallback of its own.
+    /// Schemes that there are; and another action of the app, which has no fallback of its own.
     fn fallbacks(&mut self, manifest: &Manifest) {
         for (at, action) in manifest.actions.iter().enumerate() {
+            let known = |id: &String| manifest.schemes.iter().any(|scheme| scheme.id == *id);
+            for (index, _) in action.schemes.iter().enumerate().filter(|(_, id)| !known(id)) {
+                let at = format!("/actions/{at}/schemes/{index}");
+                self.add::<()>(&at, "unknown_name", "names no scheme of the app");
+            }
             let Some(fallback) = &action.fallback else { continue };
             let other = manifest.actions.iter().find(|other| other.id == fallback.action);
             if other.is_none_or(|other| other.fallback.is_some()) {

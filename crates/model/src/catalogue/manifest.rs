@@ -294,6 +294,9 @@ pub struct Action {
     /// Whether it only reads, and so may feed a linked credential.
     #[serde(default)]
     pub reads: bool,
+    /// The schemes that it works with, by id; all where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemes: Vec<String>,
     /// Its inputs: the JSON Schema of an object.
     pub inputs: Value,
     /// The request; nothing for what is no HTTP.

@@ -214,8 +214,9 @@ mod document {
     struct External {
         /// The scheme or type; may be left out where the app has one only.
         scheme: Option<String>,
-        /// Each secret field as a path into the run's data, such as `{{ trigger.body.token }}`.
-        fields: BTreeMap<String, Expression>,
+        /// Each secret field as a path into the run's data, such as `{{ trigger.body.token }}`; one that
+        /// is not secret may be written out.
+        fields: BTreeMap<String, String>,
     }
 
     /// A request; strings are templates. It has one of `json`, `form` and `text` at most.

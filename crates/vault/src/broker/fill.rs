@@ -135,9 +135,10 @@ fn write(form: Form, value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// RFC 3986 §2.3: everything but unreserved characters is encoded.
+/// RFC 3986 §2.3: everything but unreserved characters is encoded, and a colon, which may stand in a
+/// path and a query as it is, and which some services look for in a path.
 fn percent(byte: u8, out: &mut Vec<u8>) {
-    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+    if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
         return out.push(byte);
     }
     out.extend_from_slice(format!("%{byte:02X}").as_bytes());

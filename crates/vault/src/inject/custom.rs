@@ -25,6 +25,10 @@ pub(super) fn attach(fields: &Fields<'_>, request: &mut Outgoing) -> Result<(), 
     }
     if let Some(sigv4) = template.get("sigv4") {
         request.sign = Some(sign(fields, sigv4)?);
+        // Services read a plus in a query in two ways, and a signature stands for one of them.
+        if let Some((before, query)) = request.url.split_once('?') {
+            request.url = format!("{before}?{}", query.replace('+', "%20"));
+        }
     }
     if let Some(pem) = fields.plain("ca_pem").filter(|_| fields.details.app.is_some()) {
         request.roots = Some(pem.as_bytes().into());
