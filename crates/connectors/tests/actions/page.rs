@@ -24,7 +24,8 @@ Nobody has called the vendors' own servers for this page. What the last column s
 - **reference**: the request was written after the vendor's reference and is held against a table of what we read
   there. A mistake of ours in reading it would not show.
 
-Each scheme of an app works with each of its actions.
+Each scheme of an app works with each of its actions, unless the action names its own: message actions of Discord take its bot, writing to Google Sheets an
+OAuth token, and the two searches of Jira the cloud or the data centre.
 ";
 
 /// Compares the page with what the manifests and tests say.
