@@ -90,7 +90,8 @@ impl<S: Send + Sync> FromRequest<S> for ManifestText {
             json::parse(&body).map_err(json::Faults::from)?;
         }
         let text = std::str::from_utf8(&body);
-        let text = text.map_err(|_| Problem::new("invalid_request", "the body is not valid UTF-8"))?;
+        let text =
+            text.map_err(|_| Problem::new("invalid_request", "the body is not valid UTF-8"))?;
         Ok(Self(text.to_owned()))
     }
 }

@@ -4,8 +4,8 @@ use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::single_sign_on::SignIn;
 use crate::{
-    account, apps, audit, credentials, hooks, idempotency, invitations, list, members, metrics, openapi,
-    pages, runs, sessions, setup, single_sign_on, tokens, workflows, workspaces,
+    account, apps, audit, credentials, hooks, idempotency, invitations, list, members, metrics,
+    openapi, pages, runs, sessions, setup, single_sign_on, tokens, workflows, workspaces,
 };
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
