@@ -164,6 +164,9 @@ pub(crate) struct Options {
     /// PEM roots trusted for outgoing TLS beside the system's.
     #[arg(long, global = true, env = "KEYWARD_EGRESS_CA_FILE")]
     egress_ca_file: Option<PathBuf>,
+    /// The folder whose SQLite files steps may read [default: none].
+    #[arg(long, global = true, env = "KEYWARD_SQLITE_DIR")]
+    sqlite_dir: Option<PathBuf>,
     /// `info`, or a `tracing` filter.
     #[arg(long, global = true, env = "KEYWARD_LOG")]
     log: Option<String>,
@@ -238,6 +241,7 @@ struct File {
     root_key_file: Option<PathBuf>,
     egress_allow: Option<String>,
     egress_ca_file: Option<PathBuf>,
+    sqlite_dir: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
     metrics_listen: Option<SocketAddr>,
@@ -260,6 +264,7 @@ pub(crate) struct Config {
     pub(crate) root_key_file: PathBuf,
     pub(crate) egress_allow: String,
     pub(crate) egress_ca_file: Option<PathBuf>,
+    pub(crate) sqlite_dir: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -292,6 +297,7 @@ impl Options {
             public_url: self.public_url.or(file.public_url),
             egress_allow: self.egress_allow.or(file.egress_allow).unwrap_or_default(),
             egress_ca_file: self.egress_ca_file.or(file.egress_ca_file),
+            sqlite_dir: self.sqlite_dir.or(file.sqlite_dir),
             log: self.log.or(file.log).unwrap_or_else(|| "info".into()),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             metrics_listen: self.metrics_listen.or(file.metrics_listen),
