@@ -64,6 +64,17 @@ impl Evidence {
         append(&self.folder.join(name), bytes.as_ref()).expect("evidence can be written");
     }
 
+    /// Looks for this test's own values in all that lies in its folder by now, while its servers go on
+    /// writing.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn sweep(&self) -> io::Result<Swept> {
+        let values = listed(&self.list())?;
+        let root = self.folder.parent().unwrap_or(&self.folder);
+        sweep_folders(root, std::slice::from_ref(&self.folder), &values)
+    }
+
     fn list(&self) -> PathBuf {
         self.folder.with_extension(LIST)
     }
@@ -105,9 +116,8 @@ pub fn sweep_all() -> io::Result<Swept> {
 }
 
 fn sweep_root(root: &Path) -> io::Result<Swept> {
-    let mut swept = Swept::default();
     if !root.exists() {
-        return Ok(swept);
+        return Ok(Swept::default());
     }
     let mut values = BTreeMap::new();
     let mut folders = Vec::new();
@@ -116,16 +126,29 @@ fn sweep_root(root: &Path) -> io::Result<Swept> {
         if path.is_dir() {
             folders.push(path);
         } else if path.extension().is_some_and(|extension| extension == LIST) {
-            let text = fs::read_to_string(path)?;
-            let pairs = text.lines().filter_map(|line| line.split_once('\t'));
-            values.extend(pairs.map(|(name, value)| (value.to_owned(), name.to_owned())));
+            values.extend(listed(&path)?);
         }
     }
-    swept.canaries = values.len();
+    sweep_folders(root, &folders, &values)
+}
+
+/// The values of a list and their names.
+fn listed(list: &Path) -> io::Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(list)?;
+    let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+    Ok(pairs.map(|(name, value)| (value.to_owned(), name.to_owned())).collect())
+}
+
+fn sweep_folders(
+    root: &Path,
+    folders: &[PathBuf],
+    values: &BTreeMap<String, String>,
+) -> io::Result<Swept> {
+    let mut swept = Swept { canaries: values.len(), ..Swept::default() };
     let sweep = Sweep::new(values.iter().map(|(value, name)| (name.as_str(), value.as_str())));
     let mut files = Vec::new();
     for folder in folders {
-        list_files(&folder, &mut files)?;
+        list_files(folder, &mut files)?;
     }
     files.sort();
     swept.files = files.len();
@@ -172,7 +195,11 @@ fn sweep_files(
 
 fn sweep_file(sweep: &Sweep, root: &Path, file: &Path) -> io::Result<(usize, Vec<Finding>)> {
     let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
-    let bytes = fs::read(file)?;
+    let bytes = match fs::read(file) {
+        // A running server takes files away, too.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        read => read?,
+    };
     let mut findings = sweep.bytes(&format!("{shown} (its name)"), shown.as_bytes());
     findings.extend(sweep.bytes(&shown, &bytes));
     Ok((bytes.len(), findings))
