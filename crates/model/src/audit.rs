@@ -112,7 +112,7 @@ actions! {
     RunRetried "run.retried";
     /// A person cancelled a run.
     RunCancelled "run.cancelled";
-    /// A person deleted a run.
+    /// A run was deleted, by a person or for its age: the reason says how it had ended.
     RunDeleted "run.deleted";
     /// Somebody was invited.
     MemberInvited "member.invited";
@@ -189,7 +189,7 @@ pub struct Event {
     pub action: Action,
     /// Whether it took place.
     pub outcome: Outcome,
-    /// Why it was refused, or what changed: a fixed word, the id of a member, token, session,
+    /// Why it was refused, or what changed: fixed words, the id of a member, token, session,
     /// invitation or app, or empty.
     pub reason: String,
     /// The credential concerned.

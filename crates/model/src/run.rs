@@ -50,6 +50,14 @@ impl RunStatus {
     }
 }
 
+/// How a run ended, in words for the audit trail: `succeeded`, `cancelled`, `failed (http_status)`.
+pub fn outcome(status: RunStatus, code: Option<StepErrorCode>) -> String {
+    match (status, code) {
+        (RunStatus::Failed, Some(code)) => format!("failed ({})", code.as_str()),
+        (status, _) => status.as_str().to_owned(),
+    }
+}
+
 words! {
     /// Where a step stands.
     StepStatus {

@@ -323,6 +323,7 @@ impl Tx<'_> {
         workspace: WorkspaceId,
         id: CredentialId,
     ) -> Result<bool, StoreError> {
+        self.leaves_copies = true;
         self.session.execute(DELETE_VERSIONS, values![workspace, id])?;
         self.session.execute(DELETE_USES, values![workspace, id])?;
         self.session.execute(DELETE_ACTIVITY, values![workspace, id])?;
@@ -364,6 +365,7 @@ impl Tx<'_> {
         credential: CredentialId,
         number: i64,
     ) -> Result<bool, StoreError> {
+        self.leaves_copies = true;
         Ok(self.session.execute(DELETE_VERSION, values![workspace, credential, number])? > 0)
     }
 }

@@ -58,7 +58,7 @@ pub use keys::{KeyRotation, KeysState, ROOT_FINGERPRINT, ROOT_KEY, RotationPhase
 pub use page::{Page, Paged};
 pub use review::{Naming, UsedFor};
 pub use rewrap::{CellKind, CellOwner, SIGNED_TABLES, SealedCell, Signed, SignedRow, VersionKey};
-pub use runs::{Owned, RunFilter};
+pub use runs::{OldRun, Owned, RunFilter};
 pub use steps::RunSecret;
 pub use store::{Store, Target};
 pub use tx::{AuditReceipt, Audited, Reader, RunTx, Tx};

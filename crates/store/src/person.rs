@@ -24,6 +24,7 @@ impl Tx<'_> {
         let (m, tag) = erased.parts();
         let (email, name) = (m.email.as_str(), m.name.as_str());
         let values = values![m.workspace, m.id, m.account, email, name, tag];
+        self.leaves_copies = true;
         Ok(self.session.execute(ERASE, values)? > 0)
     }
 

@@ -210,7 +210,7 @@ fn transaction(
     match job.kind() {
         Kind::Write => connection.batch(dialect::POSTGRES_BEGIN_WRITE)?,
         Kind::Record => connection.batch(dialect::POSTGRES_BEGIN_RECORD)?,
-        Kind::Read => {
+        Kind::Read | Kind::Scrub => {
             let mut session = Session {
                 connection: session::Connection::Postgres(connection),
                 failed: &mut false,

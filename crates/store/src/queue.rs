@@ -7,6 +7,8 @@ use crate::tx::{AuditReceipt, Audited, Reader, RunTx, Tx};
 use keyward_model::audit::Event;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
@@ -16,6 +18,8 @@ pub(crate) enum Kind {
     Write,
     Record,
     Read,
+    /// Outside transactions.
+    Scrub,
 }
 
 /// One closure on its way. `run` may be called again after a roll-back; `done` answers, once.
@@ -93,10 +97,24 @@ pub(crate) fn run(job: &mut dyn Job, session: &mut Session<'_>) -> Result<Vec<Ev
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// Whether committed deletions have left copies behind that nobody has scrubbed yet.
+#[derive(Default)]
+pub(crate) struct Copies(AtomicBool);
+
+impl Copies {
+    fn note(&self, left: bool) {
+        if left {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
 /// A change of a person's making.
 pub(crate) struct WriteJob<F, T> {
     pub(crate) closure: F,
     pub(crate) value: Option<T>,
+    pub(crate) left: bool,
+    pub(crate) copies: Arc<Copies>,
     pub(crate) reply: Reply<(T, AuditReceipt)>,
 }
 
@@ -110,13 +128,15 @@ where
     }
 
     fn run(&mut self, session: &mut Session<'_>) -> Result<Vec<Event>, StoreError> {
-        let (value, events) = (self.closure)(&mut Tx::new(session.lend()))?.parts();
-        self.value = Some(value);
+        let mut tx = Tx::new(session.lend());
+        let (value, events) = (self.closure)(&mut tx)?.parts();
+        (self.value, self.left) = (Some(value), tx.leaves_copies);
         if events.is_empty() { Err(StoreError::NoEvent) } else { Ok(events) }
     }
 
     fn done(self: Box<Self>, outcome: Result<Committed, StoreError>) {
-        let Self { value, reply, .. } = *self;
+        let Self { value, reply, left, copies, .. } = *self;
+        copies.note(left && outcome.is_ok());
         let answer = outcome.and_then(|events| Ok((answer(value)?, AuditReceipt::new(events))));
         // A caller that went away does not want to know.
         let _ = reply.send(answer);
@@ -127,6 +147,8 @@ where
 pub(crate) struct RecordJob<F, T> {
     pub(crate) closure: F,
     pub(crate) value: Option<T>,
+    pub(crate) left: bool,
+    pub(crate) copies: Arc<Copies>,
     pub(crate) reply: Reply<T>,
 }
 
@@ -140,12 +162,15 @@ where
     }
 
     fn run(&mut self, session: &mut Session<'_>) -> Result<Vec<Event>, StoreError> {
-        self.value = Some((self.closure)(&mut RunTx::new(session.lend()))?);
+        let mut tx = RunTx::new(session.lend());
+        self.value = Some((self.closure)(&mut tx)?);
+        self.left = tx.leaves_copies;
         Ok(Vec::new())
     }
 
     fn done(self: Box<Self>, outcome: Result<Committed, StoreError>) {
-        let Self { value, reply, .. } = *self;
+        let Self { value, reply, left, copies, .. } = *self;
+        copies.note(left && outcome.is_ok());
         let _ = reply.send(outcome.and_then(|_| answer(value)));
     }
 }
@@ -176,6 +201,29 @@ where
     fn done(self: Box<Self>, outcome: Result<Committed, StoreError>) {
         let Self { value, reply, .. } = *self;
         let _ = reply.send(outcome.and_then(|_| answer(value)));
+    }
+}
+
+/// Overwrites what deletions have left behind, where there are any.
+pub(crate) struct ScrubJob {
+    pub(crate) copies: Arc<Copies>,
+    pub(crate) reply: Reply<()>,
+}
+
+impl Job for ScrubJob {
+    fn kind(&self) -> Kind {
+        Kind::Scrub
+    }
+
+    fn run(&mut self, session: &mut Session<'_>) -> Result<Vec<Event>, StoreError> {
+        if self.copies.0.swap(false, Ordering::SeqCst) {
+            session.scrub().inspect_err(|_| self.copies.note(true))?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn done(self: Box<Self>, outcome: Result<Committed, StoreError>) {
+        let _ = self.reply.send(outcome.map(|_| ()));
     }
 }
 

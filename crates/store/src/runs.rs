@@ -64,10 +64,10 @@ statements! {
         WHERE ", fence!());
     SET_KEY = concat!("UPDATE runs SET run_key = $5 WHERE ", fence!());
     KEY = "SELECT run_key FROM runs WHERE workspace_id = $1 AND id = $2";
-    OLD = "SELECT workspace_id, id FROM runs WHERE workspace_id = $1 AND created_at < $2
-        AND finished_at < $2 ORDER BY id LIMIT $3";
-    OLD_OF = "SELECT workspace_id, id FROM runs WHERE workspace_id = $1 AND workflow_id = $4
-        AND created_at < $2 AND finished_at < $2 ORDER BY id LIMIT $3";
+    OLD = "SELECT id, status, error_code, error_step FROM runs WHERE workspace_id = $1
+        AND workflow_id = $2 AND created_at < $3 AND finished_at < $3 ORDER BY id LIMIT $4";
+    NEXT_WORKFLOW = "SELECT workflow_id FROM runs WHERE workspace_id = $1 AND workflow_id > $2
+        ORDER BY workflow_id LIMIT 1";
 }
 
 /// The right to write to a run, as long as nobody took it over.
@@ -90,6 +90,26 @@ impl Owned {
         values.extend(rest);
         values
     }
+}
+
+/// A run that has ended, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldRun {
+    /// The run.
+    pub id: RunId,
+    /// A final status.
+    pub status: RunStatus,
+    /// Why it failed, where it did.
+    pub error_code: Option<StepErrorCode>,
+    /// The step that failed.
+    pub error_step: Option<String>,
+}
+
+fn old_run(row: Row) -> Result<OldRun, StoreError> {
+    let mut cells = Cells::new("runs", row);
+    let (id, status) = (cells.parsed()?, cells.word(RunStatus::parse)?);
+    let error_code = cells.optional_word(StepErrorCode::parse)?;
+    Ok(OldRun { id, status, error_code, error_step: cells.optional_text()? })
 }
 
 /// Which runs are wanted; what is `None` does not matter.
@@ -209,6 +229,29 @@ impl Reader<'_> {
         rows.into_iter().map(owned).collect()
     }
 
+    /// The first of a workspace's workflows after that id that has runs, also where the workflow
+    /// itself is gone. Ids that cannot be read are given as they are.
+    pub fn next_workflow_with_runs(
+        &mut self,
+        workspace: WorkspaceId,
+        after: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let row = self.session.one(NEXT_WORKFLOW, values![workspace, after])?;
+        row.map(|row| Cells::new("runs", row).text()).transpose()
+    }
+
+    /// Up to `limit` of a workflow's runs that ended before `before`, oldest first.
+    pub fn old_runs(
+        &mut self,
+        workspace: WorkspaceId,
+        workflow: WorkflowId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OldRun>, StoreError> {
+        let values = values![workspace, workflow, before, i64::from(limit)];
+        self.session.query(OLD, values)?.into_iter().map(old_run).collect()
+    }
+
     /// How many open runs a node has.
     pub fn count_open_runs(&mut self, node: NodeId) -> Result<i64, StoreError> {
         let row = self.session.one(OPEN, values![node])?;
@@ -262,6 +305,7 @@ impl RunTx<'_> {
         trigger: &Masked,
         seals: &str,
     ) -> Result<(), StoreError> {
+        self.leaves_copies = true;
         self.fenced(REVEAL, &run.fence([trigger.into(), seals.into()]))
     }
 
@@ -283,6 +327,7 @@ impl RunTx<'_> {
     fn clean_up(&mut self, workspace: WorkspaceId, run: RunId, row: Row) -> Result<(), StoreError> {
         let mut cells = Cells::new("runs", row);
         let (no_store, has_key) = (cells.flag()?, cells.flag()?);
+        self.leaves_copies |= no_store || has_key;
         if has_key {
             self.session.execute(DELETE_SECRETS, values![workspace, run])?;
             self.session.execute(CLEAR_KEY, values![workspace, run])?;
@@ -332,35 +377,6 @@ impl RunTx<'_> {
     pub fn set_run_key(&mut self, run: &Owned, wrapped: &[u8]) -> Result<(), StoreError> {
         self.fenced(SET_KEY, &run.fence([wrapped.into()]))
     }
-
-    /// Deletes up to `limit` runs that ended before `before`, oldest first, of one workflow or of
-    /// all; gives their number. Call until it is less than `limit`.
-    pub fn purge_runs(
-        &mut self,
-        workspace: WorkspaceId,
-        workflow: Option<WorkflowId>,
-        before: Timestamp,
-        limit: u32,
-    ) -> Result<u32, StoreError> {
-        let limit = i64::from(limit);
-        let rows = match workflow {
-            Some(id) => self.session.query(OLD_OF, values![workspace, before, limit, id])?,
-            None => self.session.query(OLD, values![workspace, before, limit])?,
-        };
-        let count = rows.len() as u32;
-        for row in rows {
-            let mut cells = Cells::new("runs", row);
-            let _workspace = cells.text()?;
-            self.remove_run(workspace, cells.parsed()?)?;
-        }
-        Ok(count)
-    }
-
-    fn remove_run(&mut self, workspace: WorkspaceId, run: RunId) -> Result<bool, StoreError> {
-        self.session.execute(DELETE_SECRETS, values![workspace, run])?;
-        self.session.execute(DELETE_STEPS, values![workspace, run])?;
-        Ok(self.session.execute(DELETE, values![workspace, run])? > 0)
-    }
 }
 
 impl Tx<'_> {
@@ -382,6 +398,9 @@ impl Tx<'_> {
 
     /// Removes a run with all that belongs to it; false where there is none.
     pub fn delete_run(&mut self, workspace: WorkspaceId, run: RunId) -> Result<bool, StoreError> {
-        self.remove_run(workspace, run)
+        self.session.execute(DELETE_SECRETS, values![workspace, run])?;
+        self.session.execute(DELETE_STEPS, values![workspace, run])?;
+        self.leaves_copies = true;
+        Ok(self.session.execute(DELETE, values![workspace, run])? > 0)
     }
 }

@@ -72,6 +72,15 @@ impl Session<'_> {
         }
     }
 
+    /// Overwrites earlier copies of rows that were deleted or replaced; outside a transaction.
+    /// PostgreSQL knows no such thing.
+    pub(crate) fn scrub(&mut self) -> Result<(), StoreError> {
+        match &self.connection {
+            Connection::Sqlite(connection) => sqlite::scrub(connection),
+            Connection::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Whether there is a table of that name.
     pub(crate) fn has_table(&mut self, name: &str) -> Result<bool, StoreError> {
         let sql = match &self.connection {

@@ -4,7 +4,7 @@
 use crate::chain::{Chains, Committed};
 use crate::dialect;
 use crate::error::StoreError;
-use crate::queue::{self, Job, Queue};
+use crate::queue::{self, Job, Kind, Queue};
 use crate::session::{Connection, Session};
 use crate::value::{Row, Value};
 use memchr::memmem::Finder;
@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long a connection waits while another process writes.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long the writer waits for readers of earlier states when it empties the write-ahead log.
+const SCRUB: Duration = Duration::from_millis(20);
 /// More than there are statements.
 const STATEMENTS: usize = 256;
 /// The most jobs that one commit makes durable.
@@ -119,7 +121,19 @@ impl Writer {
     /// Works until the queue is closed and empty.
     pub(crate) fn work(mut self, queue: &Queue) {
         while let Some(jobs) = queue.take(GROUP) {
-            self.group(jobs);
+            let (scrubs, jobs): (Vec<_>, Vec<_>) =
+                jobs.into_iter().partition(|job| job.kind() == Kind::Scrub);
+            if !jobs.is_empty() {
+                self.group(jobs);
+            }
+            for mut scrub in scrubs {
+                let mut session = Session {
+                    connection: Connection::Sqlite(&self.connection),
+                    failed: &mut false,
+                };
+                let outcome = queue::run(scrub.as_mut(), &mut session).map(|_| Vec::new());
+                scrub.done(outcome);
+            }
         }
         let tidy = "PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);";
         if let Err(error) = self.connection.execute_batch(tidy) {
@@ -192,6 +206,19 @@ impl Writer {
     fn statement(&self, sql: &str) -> Result<(), StoreError> {
         self.connection.prepare_cached(sql)?.execute(())?;
         Ok(())
+    }
+}
+
+/// Brings the write-ahead log into the file and empties it: until then its frames hold pages as they
+/// were before something was deleted from them.
+pub(crate) fn scrub(connection: &rusqlite::Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(SCRUB)?;
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy = connection.query_row(checkpoint, (), |row| row.get::<_, bool>(0));
+    connection.busy_timeout(BUSY)?;
+    match busy? {
+        false => Ok(()),
+        true => Err(StoreError::unavailable("the write-ahead log is being read")),
     }
 }
 

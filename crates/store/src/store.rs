@@ -3,7 +3,7 @@
 use crate::chain::{AuditMac, Chains, Shared};
 use crate::error::StoreError;
 use crate::postgres::{Connection, WORKERS, Worker};
-use crate::queue::{Job, Queue, ReadJob, RecordJob, WriteJob};
+use crate::queue::{Copies, Job, Queue, ReadJob, RecordJob, ScrubJob, WriteJob};
 use crate::sqlite::{self, Readers, Writer};
 use crate::tls::Server;
 use crate::tx::{AuditReceipt, Audited, Reader, RunTx, Tx};
@@ -31,6 +31,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     queue: Arc<Queue>,
     shared: Arc<Shared>,
+    copies: Arc<Copies>,
     /// SQLite's reading connections; PostgreSQL reads on its worker threads.
     readers: Option<Readers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -62,7 +63,8 @@ impl Store {
         let jobs = queue.clone();
         let thread = spawn("store-writer", move || writer.work(&jobs))?;
         let readers = Some(Readers::new(path.to_owned()));
-        Ok(Self(Arc::new(Inner { queue, shared, readers, threads: Mutex::new(vec![thread]) })))
+        let threads = Mutex::new(vec![thread]);
+        Ok(Self(Arc::new(Inner { queue, shared, copies: Arc::default(), readers, threads })))
     }
 
     fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -84,7 +86,9 @@ impl Store {
             let jobs = queue.clone();
             threads.push(spawn("store-worker", move || worker.work(&jobs))?);
         }
-        Ok(Self(Arc::new(Inner { queue, shared, readers: None, threads: Mutex::new(threads) })))
+        let threads = Mutex::new(threads);
+        let (copies, readers) = (Arc::default(), None);
+        Ok(Self(Arc::new(Inner { queue, shared, copies, readers, threads })))
     }
 
     /// Hands over the function that authenticates audit records; before, every `write` fails with
@@ -104,7 +108,9 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<Audited<T>, StoreError> + Send + 'static,
     {
-        self.send(|reply| Box::new(WriteJob { closure, value: None, reply })).await
+        let copies = self.0.copies.clone();
+        let job = |reply| WriteJob { closure, value: None, left: false, copies, reply };
+        self.send(|reply| Box::new(job(reply))).await
     }
 
     /// Commits the engine's bookkeeping. The closure may run several times.
@@ -116,7 +122,9 @@ impl Store {
         T: Send + 'static,
         F: FnMut(&mut RunTx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.send(|reply| Box::new(RecordJob { closure, value: None, reply })).await
+        let copies = self.0.copies.clone();
+        let job = |reply| RecordJob { closure, value: None, left: false, copies, reply };
+        self.send(|reply| Box::new(job(reply))).await
     }
 
     /// Reads; on SQLite right here, without leaving the calling thread.
@@ -137,6 +145,17 @@ impl Store {
         }
         let closure = Some(closure);
         self.send(|reply| Box::new(ReadJob { closure, value: None, reply })).await
+    }
+
+    /// Overwrites the copies that deleted data of runs and destroyed values have left: those in
+    /// SQLite's write-ahead log. Does nothing where there are none, nor on PostgreSQL, whose own
+    /// vacuum and log decide. Call after deleting, and once in a while for what is done beside.
+    ///
+    /// # Errors
+    /// `Unavailable`, also where somebody is just reading an earlier state; then call again later.
+    pub async fn scrub(&self) -> Result<(), StoreError> {
+        let copies = self.0.copies.clone();
+        self.send(|reply| Box::new(ScrubJob { copies, reply })).await
     }
 
     async fn send<T>(

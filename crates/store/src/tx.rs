@@ -11,11 +11,13 @@ use std::ops::{Deref, DerefMut};
 /// Reads. Each statement sees what was committed last.
 pub struct Reader<'a> {
     pub(crate) session: Session<'a>,
+    /// Whether data was deleted that earlier copies of its rows still hold.
+    pub(crate) leaves_copies: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(session: Session<'a>) -> Self {
-        Self { session }
+        Self { session, leaves_copies: false }
     }
 }
 

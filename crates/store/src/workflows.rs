@@ -57,7 +57,6 @@ statements! {
     DELETE_ROUTE = "DELETE FROM routes WHERE kind = 'hook' AND hash = $1";
     INSERT_VERSION = concat!("INSERT INTO workflow_versions (", version_columns!(), ")
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
-    IDS = "SELECT id FROM workflows WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3";
     OF_OWNER = concat!("SELECT ", columns!(), " FROM workflows w
         WHERE w.workspace_id = $1 AND w.owner_id = $2 ORDER BY w.id");
     VERSION = concat!("SELECT ", version_columns!(), " FROM workflow_versions
@@ -167,20 +166,6 @@ impl Reader<'_> {
         let (sql, values) = select.parts();
         let rows = self.session.query(sql, values)?;
         Ok(rows.into_iter().filter_map(|row| workflow(row).ok()).collect())
-    }
-
-    /// The ids of the workspace's workflows, oldest first, also of those that cannot be read.
-    pub fn workflow_ids(
-        &mut self,
-        workspace: WorkspaceId,
-        page: &Page,
-    ) -> Result<Paged<WorkflowId>, StoreError> {
-        let after = page.after.as_deref().unwrap_or_default();
-        let rows = self.session.query(IDS, values![workspace, after, page.probe()])?;
-        let ids = rows.into_iter().map(|row| Cells::new("workflows", row).text());
-        let Paged { items, next } =
-            Paged::cut(ids.collect::<Result<_, _>>()?, page, |id: &String| id.clone());
-        Ok(Paged { items: items.iter().filter_map(|id| id.parse().ok()).collect(), next })
     }
 
     /// A member's workflows, oldest first.

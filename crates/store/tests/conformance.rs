@@ -122,7 +122,7 @@ conformance! {
         secrets_go_with_the_run
         runs_are_taken_over
         waiting_runs_become_due
-        old_runs_are_purged_in_batches
+        old_runs_are_found_with_how_they_ended
         a_nul_does_not_stop_a_run
     }
     apps {

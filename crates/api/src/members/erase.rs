@@ -60,5 +60,6 @@ async fn handle(
         Ok(Audited::new((), vec![event.clone()]))
     };
     api.store().write(write).await?;
+    api.engine().scrub().await;
     Ok(StatusCode::NO_CONTENT)
 }

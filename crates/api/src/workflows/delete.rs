@@ -15,7 +15,7 @@ pub(crate) fn operation() -> Operation {
         Method::DELETE,
         "/api/v1/workspaces/{workspace}/workflows/{id}",
         "deleteWorkflow",
-        "Delete a workflow with its versions and runs.",
+        "Delete a workflow with its versions; its runs stay for as long as the workspace keeps runs.",
         Access::Member(Ability::EditWorkflows),
         handle,
     )

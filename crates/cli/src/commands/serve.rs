@@ -150,6 +150,7 @@ fn start_background(
                 tracing::error!(%error, "the anchor file cannot be written");
             }
             vault.forget_old_needles();
+            engine.scrub().await;
             if count % 60 == 30 {
                 engine.shred_due().await;
             }

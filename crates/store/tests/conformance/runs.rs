@@ -4,9 +4,9 @@ use crate::fixture::{Fixture, at, conflict, end, id, masked, step};
 use keyward_model::audit::Action;
 use keyward_model::credential::Sealed;
 use keyward_model::error::StepErrorCode;
-use keyward_model::id::{NodeId, RunId};
+use keyward_model::id::{NodeId, RunId, WorkflowId};
 use keyward_model::run::{NewRun, Origin, RunEnd, RunStatus, StepStatus};
-use keyward_store::{Audited, Owned, Page, RunFilter, RunSecret, StoreError};
+use keyward_store::{Audited, Owned, Page, Reader, RunFilter, RunSecret, StoreError};
 
 async fn born(f: &Fixture, run: &NewRun) -> Owned {
     let run = run.clone();
@@ -288,37 +288,66 @@ pub(crate) async fn waiting_runs_become_due(f: &Fixture) {
     assert_eq!(due(900, 1).await, [early]);
 }
 
-pub(crate) async fn old_runs_are_purged_in_batches(f: &Fixture) {
+pub(crate) async fn old_runs_are_found_with_how_they_ended(f: &Fixture) {
     let workspace = f.workspace;
+    let (first, second) = (id(), id());
     let mut runs = Vec::new();
-    for _ in 0..5 {
-        let new = f.run();
-        let run = born(f, &new).await;
+    for (number, workflow) in [first, first, first, second].into_iter().enumerate() {
+        let run = born(f, &NewRun { workflow, ..f.run() }).await;
+        let last = match number {
+            0 => RunEnd {
+                error_code: Some(StepErrorCode::HttpStatus),
+                error_step: Some("step0".into()),
+                ..end(RunStatus::Failed)
+            },
+            _ => end(RunStatus::Succeeded),
+        };
         f.store
             .record(move |tx| {
                 tx.put_step(&run, &step(0))?;
-                tx.end_run(&run, &end(RunStatus::Succeeded))
+                tx.end_run(&run, &last)
             })
             .await
             .unwrap();
-        runs.push(new);
+        runs.push(run.run);
     }
-    let open = born(f, &f.run()).await;
-    let purge = async |workflow, before, limit| {
-        let purge = move |tx: &mut keyward_store::RunTx<'_>| {
-            tx.purge_runs(workspace, workflow, at(before), limit)
-        };
-        f.store.record(purge).await.unwrap()
+    let open = born(f, &NewRun { workflow: first, ..f.run() }).await;
+    let old = async |workflow, before, limit| {
+        let read = move |r: &mut Reader<'_>| r.old_runs(workspace, workflow, at(before), limit);
+        f.store.read(read).await.unwrap()
     };
-    assert_eq!(purge(None, 2000, 9).await, 0, "ended at 2000, so not before");
-    assert_eq!(purge(Some(runs[4].workflow), 2001, 9).await, 1);
-    assert_eq!(purge(None, 2001, 3).await, 3);
-    assert_eq!(purge(None, 2001, 3).await, 1);
-    assert_eq!(purge(None, 9999, 3).await, 0, "an open run is never old");
-    let gone = runs[0].id;
+    let ids = async |workflow, before, limit| {
+        old(workflow, before, limit).await.into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(first, 2000, 9).await, [], "ended at 2000, so not before");
+    assert_eq!(ids(first, 2001, 2).await, runs[..2], "oldest first");
+    assert_eq!(ids(first, 9999, 9).await, runs[..3], "an open run is never old");
+    assert_eq!(ids(second, 2001, 9).await, runs[3..]);
+    let found = old(first, 2001, 2).await;
+    assert_eq!(found[0].status, RunStatus::Failed);
+    assert_eq!(found[0].error_code, Some(StepErrorCode::HttpStatus));
+    assert_eq!(found[0].error_step.as_deref(), Some("step0"));
+    assert_eq!((found[1].status, found[1].error_code), (RunStatus::Succeeded, None));
+
+    let gone = runs[0];
+    assert!(f.write(move |tx| tx.delete_run(workspace, gone)).await.unwrap());
+    assert!(!f.write(move |tx| tx.delete_run(workspace, gone)).await.unwrap(), "gone already");
+    assert_eq!(ids(first, 2001, 9).await, runs[1..3]);
     assert!(f.store.read(move |r| r.run(workspace, gone)).await.unwrap().is_none());
     assert!(f.store.read(move |r| r.steps(workspace, gone)).await.unwrap().is_empty());
     assert_eq!(stored(f, &open).await.status, RunStatus::Running);
+
+    // The workflows need not exist any more: these never did.
+    let mut met = Vec::new();
+    let mut after = String::new();
+    loop {
+        let at = after.clone();
+        let next = move |r: &mut Reader<'_>| r.next_workflow_with_runs(workspace, &at);
+        let Some(next) = f.store.read(next).await.unwrap() else { break };
+        met.push(next.clone());
+        after = next;
+    }
+    assert_eq!(met, [first, second].map(|id: WorkflowId| id.to_string()));
 }
 
 pub(crate) async fn a_nul_does_not_stop_a_run(f: &Fixture) {
