@@ -51,7 +51,7 @@ pub struct Ended {
     pub output: Option<Arc<str>>,
     /// Placeholders in the output with the keys that they stand for.
     pub seals: std::collections::BTreeMap<String, String>,
-    /// The failed step with its code and masked message.
+    /// The failed step with its code and masked message, which is empty where nothing may be read.
     pub failed: Option<(String, StepErrorCode, String)>,
 }
 
@@ -497,7 +497,9 @@ impl State {
 
     fn failure(&self) -> Option<(String, StepErrorCode, String)> {
         let last = self.records.last().filter(|record| record.status == StepStatus::Failed)?;
-        let message = last.error_message.as_ref().map(|text| text.as_str().to_owned());
+        // What must not be read is not told either: code and step say where to look.
+        let message = last.error_message.as_ref().filter(|_| !self.is_hidden);
+        let message = message.map(|text| text.as_str().to_owned());
         Some((last.step.clone(), last.error_code?, message.unwrap_or_default()))
     }
 
