@@ -1,11 +1,13 @@
 //! `Idempotency-Key`: a POST that is sent again under its key does nothing again and gets the
 //! answer of the first. The key is taken in the database before the work begins, so that this
-//! holds across nodes and crashes; answers are kept sealed, since some hold a new token.
+//! holds across nodes and crashes; answers are kept sealed, since some hold a new token. Of an answer
+//! that shows a run only the run's id is kept, so that nothing outlives the run.
 
 use crate::auth::SignedIn;
 use crate::body::{MAX_BODY, collect};
 use crate::problem::Problem;
 use crate::router::Api;
+use crate::runs::{self, ShowsRun};
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::Next;
@@ -15,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use keyward_model::credential::Sealed;
-use keyward_model::id::WorkspaceId;
+use keyward_model::id::{RunId, WorkspaceId};
 use keyward_store::{Reply, StoreError};
 use keyward_vault::{ReplyOwner, Vault, VaultError};
 
@@ -61,7 +63,7 @@ async fn once(api: Api, request: Request, next: Next) -> Result<Response, Proble
     let body = collect(body, MAX_BODY).await?;
     let slot = Slot::of(api.vault().clone(), &signed_in, key.as_bytes(), &parts, &body).await?;
     if !slot.take().await? {
-        return slot.replay().await;
+        return slot.replay(&api).await;
     }
     let request = Request::from_parts(parts, Body::from(body));
     // On a task of its own: who hangs up must find the answer when they ask again.
@@ -142,7 +144,19 @@ impl Slot {
     }
 
     /// The answer that was given before.
-    async fn replay(&self) -> Result<Response, Problem> {
+    async fn replay(&self, api: &Api) -> Result<Response, Problem> {
+        let (status, body) = self.kept().await?;
+        let run = std::str::from_utf8(&body).ok().and_then(|id| id.parse::<RunId>().ok());
+        let mut response = match run {
+            Some(run) => runs::show_again(api, self.workspace, run).await?,
+            None => answer(status, Bytes::from(body)),
+        };
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+
+    /// Its status, and what was kept of its body.
+    async fn kept(&self) -> Result<(StatusCode, Vec<u8>), Problem> {
         let slot = self.clone();
         let kept = self
             .vault
@@ -158,9 +172,7 @@ impl Slot {
         let sealed = Sealed::from_bytes(kept.body);
         let owner = self.owner(&kept.request_digest, kept.status);
         let body = self.vault.open_reply(self.workspace, &owner, &sealed).await?;
-        let mut response = answer(status, Bytes::from(body));
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-        Ok(response)
+        Ok((status, body))
     }
 
     /// Keeps an answer that did something; after any other the key is free again.
@@ -177,9 +189,13 @@ impl Slot {
         let body = body.collect().await.map(|body| body.to_bytes());
         let body = body.map_err(|_| Problem::new("internal", "the answer broke off"))?;
         let status = i64::from(parts.status.as_u16());
+        let kept = match parts.extensions.get() {
+            Some(ShowsRun(run)) => Bytes::from(run.to_string()),
+            None => body.clone(),
+        };
         let sealed = self
             .vault
-            .seal_reply(self.workspace, &self.owner(self.request_digest(), status), &body)
+            .seal_reply(self.workspace, &self.owner(self.request_digest(), status), &kept)
             .await?;
         let settled = self.vault.store().record(move |tx| {
             let (workspace, caller, key) = (slot.workspace, &slot.caller, &slot.key_hash);
@@ -291,8 +307,8 @@ mod tests {
     }
 
     async fn replayed(slot: &Slot) -> Result<(u16, String), &'static str> {
-        match slot.replay().await {
-            Ok(response) => Ok(text(response).await),
+        match slot.kept().await {
+            Ok((status, body)) => Ok((status.as_u16(), String::from_utf8(body).expect("text"))),
             Err(problem) => Err(problem.code()),
         }
     }

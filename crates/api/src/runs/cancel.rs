@@ -1,12 +1,12 @@
 //! `POST /api/v1/workspaces/{workspace}/runs/{id}/cancel`
 
-use super::view::{RunView, view};
+use super::view::RunView;
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
 use crate::router::Api;
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::Response;
 use http::Method;
 use keyward_model::audit::Action;
 use keyward_model::policy::Ability;
@@ -28,7 +28,7 @@ async fn handle(
     State(api): State<Api>,
     scope: InWorkspace,
     Path((_, id)): Path<(String, String)>,
-) -> Result<Json<RunView>, Problem> {
+) -> Result<Response, Problem> {
     scope.may(Ability::RunWorkflows)?;
     let (run, _) = super::find(&api, &scope, &id).await?;
     let ended = || Problem::new("conflict", "the run has ended already");
@@ -41,5 +41,5 @@ async fn handle(
         return Err(ended());
     }
     let (run, steps) = super::find(&api, &scope, &id).await?;
-    Ok(Json(view(&run, steps)))
+    Ok(super::shown(&run, steps))
 }

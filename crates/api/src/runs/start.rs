@@ -1,6 +1,5 @@
 //! `POST /api/v1/workspaces/{workspace}/workflows/{id}/runs`
 
-use super::view::view;
 use crate::auth::InWorkspace;
 use crate::body;
 use crate::operation::{Access, Operation};
@@ -81,7 +80,7 @@ async fn wait(api: &Api, scope: &InWorkspace, accepted: Accepted) -> Result<Resp
         return Ok(under_way(&Accepted { run, ended }));
     }
     let (run, steps) = super::find(api, scope, &run.to_string()).await?;
-    Ok(Json(view(&run, steps)).into_response())
+    Ok(super::shown(&run, steps))
 }
 
 /// 202 with the run's id.
