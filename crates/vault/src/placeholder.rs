@@ -135,9 +135,13 @@ impl Known {
 
 /// Whether a text holds anything of the form of a whole placeholder.
 pub(crate) fn holds_whole(text: &str) -> bool {
-    text.match_indices(PREFIX).any(|(at, _)| {
-        text.as_bytes().get(at..at + LENGTH).is_some_and(|piece| shaped(piece).is_some())
-    })
+    whole(text).next().is_some()
+}
+
+/// All of a text that has the form of a whole placeholder.
+pub(crate) fn whole(text: &str) -> impl Iterator<Item = &str> {
+    let piece = |(at, _)| shaped(text.as_bytes().get(at..at + LENGTH)?);
+    text.match_indices(PREFIX).filter_map(piece)
 }
 
 /// Whether a text is one whole placeholder and nothing else.

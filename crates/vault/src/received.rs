@@ -22,7 +22,7 @@ use keyward_model::template::{Path, Root, Segment};
 use keyward_store::AuditReceipt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -124,7 +124,8 @@ impl RunVault {
             let mut outcome = Ok(());
             rule.path.each_leaf(value, &rule.spared, &mut |place, leaf| {
                 if outcome.is_ok() {
-                    outcome = self.receive_leaf(at, (root, place), leaf, rule);
+                    let hosts = hosts(sealing, rule, place);
+                    outcome = self.receive_leaf(at, (root, place), leaf, hosts);
                 }
             });
             outcome?;
@@ -137,15 +138,16 @@ impl RunVault {
         at: &StepContext,
         (root, place): (&Root, &[Segment]),
         leaf: &mut Value,
-        rule: &SealRule,
+        hosts: Vec<String>,
     ) -> Result<(), VaultError> {
         let (before, text, is_text) = match leaf {
             // What a step gives may be sealed already; an event cannot be.
-            Value::String(text)
-                if text.is_empty() || *root != Root::Trigger && placeholder::holds_whole(text) =>
-            {
+            Value::String(text) if text.is_empty() => return Ok(()),
+            Value::String(text) if *root != Root::Trigger && placeholder::holds_whole(text) => {
                 return Ok(());
             }
+            // Another rule has sealed it just now: nobody knows a run's sealed values before it.
+            Value::String(text) if !self.received_in(text).is_empty() => return Ok(()),
             Value::String(text) => {
                 let scheme = auth_scheme(text);
                 let secret = text.get(scheme.len()..).unwrap_or_default().to_owned();
@@ -160,7 +162,7 @@ impl RunVault {
             origin,
             is_text,
             length: text.len(),
-            hosts: rule.hosts.clone(),
+            hosts,
         };
         let name = self.keep_received(at, about, text.as_bytes())?;
         if let Value::String(text) = leaf {
@@ -225,9 +227,17 @@ impl RunVault {
             return BTreeMap::new();
         }
         let received = self.0.received.lock().unwrap_or_else(PoisonError::into_inner);
-        let stands = received.iter().filter(|(name, _)| text.contains(name.as_str()));
-        stands.map(|(name, kept)| (name.clone(), kept.about.origin.clone())).collect()
+        let found = placeholder::whole(text).filter_map(|name| received.get_key_value(name));
+        found.map(|(name, kept)| (name.clone(), kept.about.origin.clone())).collect()
     }
+}
+
+/// Where a value at that place may go: to all whom it feeds. The rule may stand for it in another form
+/// than its path has.
+fn hosts(sealing: &Sealing, rule: &SealRule, place: &[Segment]) -> Vec<String> {
+    let rules = sealing.rules.iter().filter(|other| other.path.covers(place));
+    let all: BTreeSet<&String> = rules.chain([rule]).flat_map(|rule| &rule.hosts).collect();
+    all.into_iter().cloned().collect()
 }
 
 /// Opens a received value: for a permitted use that is on record.

@@ -57,7 +57,9 @@ impl OutputPath {
     }
 
     /// Calls `visit` with each text and number at or below this path and with its place, except
-    /// where `spared` covers it.
+    /// where `spared` covers it. Data comes in other forms than were thought of, and nothing of it may
+    /// slip through: what ends above the path is visited as a whole, such as JSON that came as text, a
+    /// list is walked where an object was expected, and names count in any case.
     pub fn each_leaf(
         &self,
         value: &mut Value,
@@ -83,7 +85,7 @@ fn walk(
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
                 let fits = next.is_none_or(|next| match next {
-                    Down::Member(wanted) => wanted == name,
+                    Down::Member(wanted) => wanted.eq_ignore_ascii_case(name),
                     Down::Each => true,
                 });
                 if fits {
@@ -93,16 +95,15 @@ fn walk(
                 }
             }
         }
-        Value::Array(items) if next.is_none_or(|next| *next == Down::Each) => {
+        Value::Array(items) => {
+            let rest = if matches!(next, Some(Down::Member(_))) { down } else { rest };
             for (index, item) in items.iter_mut().enumerate() {
                 place.push(Segment::Index(index));
                 walk(item, rest, place, spared, visit);
                 place.pop();
             }
         }
-        Value::String(_) | Value::Number(_)
-            if next.is_none() && !spared.iter().any(|path| path.covers(place)) =>
-        {
+        Value::String(_) | Value::Number(_) if !spared.iter().any(|path| path.covers(place)) => {
             visit(place, value);
         }
         _ => {}
@@ -151,9 +152,14 @@ mod tests {
         check("data", &["data.n"], json!({"data": spared, "rows": rows, "token": "plain"}));
         let tokens = json!([{"token": "*", "id": 1}, {"token": "*", "id": 2}]);
         check("rows[*].token", &[], json!({"data": data, "rows": tokens, "token": "plain"}));
-        check("rows.token", &[], json!({"data": data, "rows": rows, "token": "plain"}));
+        check("rows.token", &[], json!({"data": data, "rows": tokens, "token": "plain"}));
+        check("rows[*].TOKEN", &[], json!({"data": data, "rows": tokens, "token": "plain"}));
         check("absent.token", &[], json!({"data": data, "rows": rows, "token": "plain"}));
-        check("token.below", &[], json!({"data": data, "rows": rows, "token": "plain"}));
+        check("token.below", &[], json!({"data": data, "rows": rows, "token": "*"}));
+        check("token[*].below", &["token"], json!({"data": data, "rows": rows, "token": "plain"}));
+        let deep =
+            json!({"token": "t", "n": 7, "ok": true, "none": null, "deep": ["*", {"y": "z"}]});
+        check("data.deep[*].x.z", &[], json!({"data": deep, "rows": rows, "token": "plain"}));
     }
 
     #[test]
