@@ -1,5 +1,7 @@
 //! Runs from outside: what steps see, how they fail and go on, and what stays of them.
 
+mod left_behind;
+
 use crate::scene::Scene;
 use crate::server::{Answer, on_both};
 use keyward_testkit::echo::Reply;
