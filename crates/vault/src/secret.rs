@@ -50,6 +50,11 @@ impl Incoming {
         self.0.as_bytes()
     }
 
+    /// Whether the value begins as its vendor's do.
+    pub fn begins_with_one_of(&self, prefixes: &[String]) -> bool {
+        prefixes.iter().any(|prefix| self.0.starts_with(prefix.as_str()))
+    }
+
     /// How well the masker can hide the value, for the warning at save.
     pub fn strength(&self) -> keyward_model::mask::Strength {
         keyward_model::mask::strength(self.0.as_bytes())

@@ -2,7 +2,7 @@
 
 use super::Saved;
 use super::access::event;
-use super::fields::{Fields, Form, warnings};
+use super::fields::{Fields, Form};
 use super::{form, links};
 use super::patch::check_bound;
 use super::sent::{Members, Sent, SentScope};
@@ -102,7 +102,7 @@ async fn handle(
     if !faults.is_empty() {
         return Err(super::refused(faults));
     }
-    let warnings = warnings(&fields.secret);
+    let warnings = form.map(|form| form.warnings(&fields)).unwrap_or_default();
     save(&api, &scope, &credential, fields).await?;
     let credential = view(&api, &scope, &credential).await?;
     Ok((StatusCode::CREATED, Json(Saved { credential, warnings })))

@@ -542,8 +542,27 @@ fn has_control(text: &str) -> bool {
     text.chars().any(char::is_control)
 }
 
+impl Form {
+    /// Warns of values that masking can hide only in part, and of such as the vendor's do not begin.
+    pub(crate) fn warnings(&self, fields: &Fields) -> Vec<Warning> {
+        let mut warnings = warnings(&fields.secret);
+        let Self::Scheme(scheme) = self else { return warnings };
+        for field in scheme.fields.iter().filter(|field| !field.prefixes.is_empty()) {
+            let begins = |text: &String| field.prefixes.iter().any(|p| text.starts_with(p));
+            let plain = fields.plain.get(&field.name).is_none_or(begins);
+            let secret = fields.secret.get(&field.name);
+            if !plain || secret.is_some_and(|value| !value.begins_with_one_of(&field.prefixes)) {
+                let detail = "the vendor's values begin otherwise; is it the one that is asked for?";
+                let pointer = child(ROOT, &field.name);
+                warnings.push(Warning { pointer, code: "unexpected_prefix", detail });
+            }
+        }
+        warnings
+    }
+}
+
 /// Warns of values that masking can hide only in part.
-pub(crate) fn warnings(secret: &BTreeMap<String, Incoming>) -> Vec<Warning> {
+fn warnings(secret: &BTreeMap<String, Incoming>) -> Vec<Warning> {
     let warning = |(name, value): (&String, &Incoming)| {
         let (code, detail) = match value.strength() {
             Strength::Strong => return None,
@@ -676,7 +695,7 @@ mod tests {
             &["/fields/a wrong_type"],
         );
         let link = json!({"a": {"link": {"credential": "VAULT"}}});
-        check(CUSTOM, None, &link, &["/fields/a/link missing"]);
+        check(CUSTOM, None, &link, &["/fields/a/link/inputs missing"]);
         let both = json!({"a": {"link": {}, "value": "canary"}});
         check(CUSTOM, None, &both, &["/fields/a wrong_type"]);
         let full = json!({"a": {"link": {"credential": "V", "inputs": {}, "output": "data.x"}}});

@@ -2,7 +2,7 @@
 
 use super::Saved;
 use super::access::{event, find};
-use super::fields::{Fields, Given, warnings};
+use super::fields::{Fields, Given, Warning};
 use super::form;
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
@@ -41,11 +41,10 @@ async fn handle(
 ) -> Result<Json<Saved>, Problem> {
     let found = find(&api, &scope, &id, Act::Rotate).await?;
     let (before, now) = (found.credential, api.vault().now());
-    let fields = complete(&api, &scope, &before, fields).await?;
+    let (fields, warnings) = complete(&api, &scope, &before, fields).await?;
     let mut after = before.clone();
     after.overwrite(field_set(&fields, body.expires_at), now, &found.settings);
     require_template(&after)?;
-    let warnings = warnings(&fields.secret);
     let new = api.vault().seal_version(&after, &fields.secret).await?;
     let events = vec![event(&api, &scope, &after, Action::CredentialRotated)];
     let change = Change { new: Some(new), ..Change::of_head(before, after.clone()) };
@@ -59,7 +58,7 @@ pub(super) async fn complete(
     scope: &InWorkspace,
     before: &Credential,
     sent: Option<Given>,
-) -> Result<Fields, Problem> {
+) -> Result<(Fields, Vec<Warning>), Problem> {
     let (given, form) = (sent.unwrap_or_default(), form::of(api, scope, before).await?);
     let fields = given.merge(form.clone(), Some(&before.details)).map_err(super::refused)?;
     if form::moves(&form, before, &fields) {
@@ -70,5 +69,6 @@ pub(super) async fn complete(
         let detail = format!("all secret fields are needed: {}", before.details.secret.join(", "));
         return Err(Problem::fault("/fields", "missing", detail));
     }
-    Ok(fields)
+    let warnings = form.warnings(&fields);
+    Ok((fields, warnings))
 }

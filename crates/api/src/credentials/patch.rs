@@ -1,7 +1,7 @@
 //! `PATCH /api/v1/workspaces/{workspace}/credentials/{id}`
 
 use super::access::{event, find};
-use super::fields::{Fields, Form, warnings};
+use super::fields::{Fields, Form};
 use super::{form, links};
 use super::sent::{Members, Sent};
 use super::settings::{check_template, field_set, set_fields};
@@ -90,7 +90,7 @@ async fn handle(
     for act in change.acts() {
         found.require(&scope, act)?;
     }
-    let warnings = warnings(&fields.secret);
+    let warnings = form.map(|form| form.warnings(&fields)).unwrap_or_default();
     if after != *before {
         write(&api, &scope, before, &mut after, &fields, &change).await?;
     }

@@ -1,7 +1,7 @@
 //! `POST /api/v1/workspaces/{workspace}/credentials/{id}/versions`
 
 use super::access::{event, find};
-use super::fields::{Warning, warnings};
+use super::fields::Warning;
 use super::overwrite::complete;
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
@@ -51,13 +51,12 @@ async fn handle(
 ) -> Result<(StatusCode, Json<StagedVersion>), Problem> {
     let found = find(&api, &scope, &id, Act::Rotate).await?;
     let (before, now) = (found.credential, api.vault().now());
-    let fields = complete(&api, &scope, &before, fields).await?;
+    let (fields, warnings) = complete(&api, &scope, &before, fields).await?;
     let mut after = before.clone();
     let set = field_set(&fields, body.expires_at);
     let version = after.stage(set, scope.caller.member, now).map_err(refusal)?;
     let staged = after.at_version(version).ok_or_else(Problem::not_found)?;
     require_template(&staged)?;
-    let warnings = warnings(&fields.secret);
     let new = api.vault().seal_version(&staged, &fields.secret).await?;
     let mut event = event(&api, &scope, &after, Action::CredentialStaged);
     event.reason = version_reason(version);
