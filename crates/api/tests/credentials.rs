@@ -48,7 +48,7 @@ struct Fixture {
     workspace: WorkspaceId,
     owner: String,
     time: Arc<AtomicI64>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -87,8 +87,21 @@ impl Fixture {
             sandbox,
             owner,
             time,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Which of the database's files hold a text, as they are now.
+    fn found(&self, text: &str) -> Vec<String> {
+        let mut places = Vec::new();
+        for file in std::fs::read_dir(self.folder.path().join("db")).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                places.push(path.display().to_string());
+            }
+        }
+        places
     }
 
     async fn end(self) {
@@ -275,11 +288,8 @@ async fn what_breaks_a_rule_is_refused_with_every_fault() {
         body
     };
     post(body(json!({"type": "oauth2"})), &["/type not_available"]).await;
-    post(
-        body(json!({"app": "slack", "scheme": "bot"})),
-        &["/app unknown_app", "/scheme unknown_app"],
-    )
-    .await;
+    post(body(json!({"app": "slack", "scheme": "bot"})), &["/app unknown_app"]).await;
+    post(body(json!({"scheme": "bot"})), &["/scheme invalid_value"]).await;
     post(body(json!({"scope": {"kind": "team"}})), &["/scope/kind invalid_value"]).await;
     post(body(json!({"scope": {"kind": "workflow"}})), &["/scope/workflow missing"]).await;
     let foreign =
