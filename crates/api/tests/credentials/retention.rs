@@ -74,3 +74,59 @@ async fn runs_are_kept_as_the_workspace_says_and_one_bad_row_stops_no_purge() {
     assert_eq!(kept(&f, &[&plain, &longer]).await, [true, false]);
     f.end().await;
 }
+
+#[tokio::test]
+async fn runs_of_deleted_workflows_end_with_the_workspaces_time_and_the_audit_tells_how() {
+    let f = Fixture::new().await;
+    let engine = Engine::new(f.vault.clone(), f.sandbox.clone(), f.vault.fresh());
+    let (status, _) = f.send(Method::PATCH, "settings", json!({"retention_days": 2})).await;
+    assert_eq!(status, 200);
+    let text = "ordinary-words-of-an-old-run";
+    let steps = |source: &str| json!([{"id": "s", "kind": "code", "source": source}]);
+    let mut runs = Vec::new();
+    for (steps, settings) in [
+        (steps("return trigger.body.text;"), json!({"retention_days": 1})),
+        (steps("console.log(trigger.body.text); throw new Error(trigger.body.text);"), json!({})),
+    ] {
+        let workflow = json!({
+            "name": "W", "trigger": {"kind": "manual"}, "settings": settings, "steps": steps,
+        });
+        let (status, saved) = f.send(Method::POST, "workflows", workflow).await;
+        assert_eq!(status, 201, "{saved}");
+        let id = saved["id"].as_str().unwrap().to_owned();
+        let body = json!({"wait": true, "payload": {"text": text}});
+        let (_, run) = f.send(Method::POST, &format!("workflows/{id}/runs"), body).await;
+        let (status, _) = f.send(Method::DELETE, &format!("workflows/{id}"), Value::Null).await;
+        assert_eq!(status, 204);
+        runs.push(run["id"].as_str().unwrap().to_owned());
+    }
+    let ids: Vec<&str> = runs.iter().map(String::as_str).collect();
+    f.time.fetch_add(2 * DAY - 60_000, Ordering::SeqCst);
+    engine.purge().await;
+    assert_eq!(kept(&f, &ids).await, [true, true]);
+    assert!(!f.found(text).is_empty());
+    f.time.fetch_add(120_000, Ordering::SeqCst);
+    engine.purge().await;
+    assert_eq!(kept(&f, &ids).await, [false, false]);
+    engine.scrub().await;
+    assert_eq!(f.found(text), Vec::<String>::new());
+    let told = f.get("audit?action=run.deleted").await;
+    let of = |event: &Value| {
+        assert_eq!(event["actor"]["kind"], "system", "{event}");
+        let run = event["run_id"].as_str().unwrap().to_owned();
+        (run, event["reason"].clone(), event["step_id"].clone())
+    };
+    let mut told: Vec<_> = told["items"].as_array().unwrap().iter().map(of).collect();
+    let [first, second] = [runs[0].clone(), runs[1].clone()];
+    let mut expected = vec![
+        (first, json!("retention: succeeded"), Value::Null),
+        (second, json!("retention: failed (script_error)"), json!("s")),
+    ];
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(told, expected);
+    // Nothing is left to do, and so nothing is written.
+    engine.purge().await;
+    assert_eq!(f.get("audit?action=run.deleted").await["items"].as_array().unwrap().len(), 2);
+    f.end().await;
+}
