@@ -12,7 +12,7 @@ use crate::authentication::Using;
 use crate::placeholder::Known;
 use crate::step::{Holder, Reference, StepFailure, StepVault};
 use bytes::Bytes;
-use keyward_egress::{Draft, EgressError, Response};
+use keyward_egress::{Ambiguous, Draft, EgressError, Response};
 use keyward_model::catalogue::rendered_body;
 use keyward_model::destination::{Destination, Place, Scheme};
 use keyward_model::error::StepErrorCode;
@@ -134,6 +134,25 @@ impl StepVault {
     /// Sends a request that is authenticated already, and follows where it leads.
     pub(crate) async fn send_through(
         &self,
+        request: Outgoing,
+        deadline: Instant,
+    ) -> Result<Answer, StepFailure> {
+        let mut answer = self.send_plainly(request, deadline).await?;
+        let masker = self.masker();
+        if !masker.is_empty() {
+            for (name, value) in &mut answer.headers {
+                *name = String::from_utf8_lossy(&masker.reseal(name.as_bytes())).into_owned();
+                *value = masker.reseal(value);
+            }
+            answer.body = masker.reseal(&answer.body).into();
+        }
+        Ok(answer)
+    }
+
+    /// The same, with the answer as it came, for what takes secrets out of it: one that begins as
+    /// another one does would not come through whole. It goes no further than this crate.
+    pub(crate) async fn send_plainly(
+        &self,
         mut request: Outgoing,
         deadline: Instant,
     ) -> Result<Answer, StepFailure> {
@@ -226,18 +245,17 @@ impl StepVault {
         response: Response,
         redirected: bool,
     ) -> Result<Answer, StepFailure> {
-        let masker = self.masker();
-        let mut answer = Answer {
+        let answer = Answer {
             status: response.status,
             url: draft.url().to_string(),
             headers: response.headers.into_iter().chain(response.trailers).collect(),
             body: response.body,
             redirected,
         };
-        if masker.is_empty() {
-            return Ok(answer);
-        }
-        if !answer.body.is_empty() && answer.headers.iter().any(is_coded) {
+        if !self.masker().is_empty()
+            && !answer.body.is_empty()
+            && answer.headers.iter().any(is_coded)
+        {
             let to = draft.destination();
             let message = format!(
                 "{to} answered in an encoding that cannot be searched for \
@@ -245,11 +263,6 @@ impl StepVault {
             );
             return Err(StepFailure::new(StepErrorCode::ConnectionFailed, message));
         }
-        for (name, value) in &mut answer.headers {
-            *name = String::from_utf8_lossy(&masker.reseal(name.as_bytes())).into_owned();
-            *value = masker.reseal(value);
-        }
-        answer.body = masker.reseal(&answer.body).into();
         Ok(answer)
     }
 
@@ -287,9 +300,15 @@ fn places(hits: &[scan::Hit]) -> Vec<(usize, Vec<Place>)> {
 /// The destination that the policy is held against.
 pub(crate) fn destination(draft: &Draft) -> Result<Destination, StepFailure> {
     let to = draft.destination();
-    let path = to.match_path().map_err(|ambiguous| {
-        StepFailure::new(StepErrorCode::CredentialNotAllowedHere, ambiguous.to_string())
-    })?;
+    let path = match to.match_path() {
+        Ok(path) => path,
+        // Services have paths with encoded slashes; only a policy about paths cannot take them.
+        Err(Ambiguous::Slash) => to.path(),
+        Err(dots @ Ambiguous::Dots) => {
+            let message = dots.to_string();
+            return Err(StepFailure::new(StepErrorCode::CredentialNotAllowedHere, message));
+        }
+    };
     let is_https = to.scheme() == keyward_egress::Scheme::Https;
     Ok(Destination {
         scheme: if is_https { Scheme::Https } else { Scheme::Http },
