@@ -99,16 +99,18 @@ fn kept(
         let own = format!("steps.{}.output", record.step);
         seals(&record.seals).values().any(|origin| origin.starts_with(&own))
     };
-    if let Some(first) = kept.iter().position(received) {
-        let only_reads = |record: &NewStep| {
-            let step = compiled.definition.step(&record.step);
-            step.is_some_and(|(_, step)| compiled.only_reads(step))
-        };
-        if !kept.get(first..).unwrap_or_default().iter().all(only_reads) {
-            return Err(RECEIVED);
-        }
-        kept.truncate(first);
-    }
+    let only_reads = |first: &usize| {
+        let mut steps = kept.iter().skip(*first).map(|record| compiled.definition.step(&record.step));
+        steps.all(|step| step.is_some_and(|(_, step)| compiled.only_reads(step)))
+    };
+    // A source that had no secret there may have one by now.
+    let asked = |record: &NewStep| compiled.plan.outputs.contains_key(&record.step);
+    let first = match kept.iter().position(received) {
+        Some(first) if !only_reads(&first) => return Err(RECEIVED),
+        None => kept.iter().position(asked).filter(only_reads),
+        received => received,
+    };
+    kept.truncate(first.unwrap_or(kept.len()));
     // What the trigger brought is gone; steps that do not read it can do without.
     let gone: BTreeSet<String> = seals(&old.seals).into_values().collect();
     let needs = |step: &Step| compiled.reads_any(step, &gone);
