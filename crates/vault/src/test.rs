@@ -127,6 +127,8 @@ fn failed(code: StepErrorCode, refused: Option<Refusal>) -> String {
         StepErrorCode::OutputTooLarge => "the answer is too large to be taken",
         StepErrorCode::AuditUnavailable => "it could not be recorded, so nothing was sent",
         StepErrorCode::ValidationFailed => "the request cannot be made as it is defined",
+        StepErrorCode::StoreUnavailable => "the secret store that it is linked to gave no value",
+        StepErrorCode::HttpStatus => "the service refused the sign-in",
         _ => "the test failed",
     };
     format!("{}: {words}", code.as_str())
@@ -150,6 +152,9 @@ mod tests {
         check(CredentialUnusable, Some("expired"), "credential_unusable: its date has passed");
         let broken = "connection_failed: no connection, or it broke before the answer was there";
         check(ConnectionFailed, Some("host"), broken);
+        let store = "store_unavailable: the secret store that it is linked to gave no value";
+        check(StepErrorCode::StoreUnavailable, None, store);
+        check(StepErrorCode::HttpStatus, None, "http_status: the service refused the sign-in");
         assert_eq!(answered(204), "the service took the value: it answered with status 204");
         assert_eq!(answered(401), "the service refused the value with status 401");
         assert_eq!(answered(503), "the service answered with status 503");
