@@ -51,12 +51,12 @@ impl Links {
         all.entry(name.to_owned()).or_default().clone()
     }
 
-    /// Wipes what is too old; called once in a while by the composition root.
+    /// Wipes what is too old, and lent out no longer; called once in a while by the composition root.
     pub(crate) fn forget_old(&self) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         all.retain(|_, slot| {
-            slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(|read| read.until > now))
+            slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(|read| read.may_serve(now)))
         });
     }
 }
@@ -189,6 +189,13 @@ impl StepVault {
             Grant::of_link(context.clone(), permit, reading, settings.require_hosts)
         };
         found.into_iter().find_map(grant).ok_or_else(|| missing(link))
+    }
+}
+
+impl Read {
+    /// Whether it is still used, or would be once its lease is renewed.
+    fn may_serve(&self, now: Instant) -> bool {
+        self.until > now || self.lease.as_ref().is_some_and(|lent| !lent.left().is_zero())
     }
 }
 
