@@ -75,6 +75,9 @@ impl Vault {
         if let Some(app) = self.built_in_apps().get(id) {
             return Ok(Some(app.clone()));
         }
+        if !is_text(id) {
+            return Ok(None);
+        }
         let name = id.to_owned();
         let tag = self.store().read(move |tx| tx.app_tag(workspace, &name)).await;
         let Some(tag) = readable(tag)? else { return Ok(None) };
@@ -111,6 +114,9 @@ impl Vault {
         workspace: WorkspaceId,
         id: &str,
     ) -> Result<Option<(WorkspaceApp, Tag)>, VaultError> {
+        if !is_text(id) {
+            return Ok(None);
+        }
         let name = id.to_owned();
         let row = self.store().read(move |tx| tx.app(workspace, &name)).await;
         let Some(row) = readable(row)? else { return Ok(None) };
@@ -144,6 +150,11 @@ impl Vault {
         self.apps_slot().own().put(&row, tag, app.clone());
         Ok(Some(app))
     }
+}
+
+/// PostgreSQL's text holds no NUL, and so no id does.
+fn is_text(id: &str) -> bool {
+    !id.contains('\0')
 }
 
 /// A row that cannot even be read is none.

@@ -27,7 +27,7 @@ use serde_json::Value;
 struct OpenApiImport {
     /// The description (OpenAPI 3.0 or 3.1): the document, or its text in JSON or YAML.
     description: Value,
-    /// The app's id; needed unless this is a dry run.
+    /// The app's id; a dry run may leave it out.
     id: Option<String>,
     /// The app's name; the description's title where this is left out.
     name: Option<String>,
@@ -35,7 +35,7 @@ struct OpenApiImport {
     operations: Option<Vec<String>>,
     /// Where the service is, in place of what the description says.
     server_url: Option<String>,
-    /// True to see the operations and save nothing.
+    /// True to see the operations and save nothing; with an id, also whether the import would succeed.
     #[serde(default)]
     dry_run: bool,
 }
@@ -101,11 +101,10 @@ fn read(
 ) -> Result<(Vec<OperationSummary>, Option<App>), Problem> {
     let description = document(sent.description)?;
     let found = operations(&description).map_err(in_description)?;
-    if sent.dry_run {
-        return Ok((found, None));
-    }
-    let Some(app_id) = sent.id else {
-        return Err(Problem::fault("/id", "missing", "is needed: the app's id"));
+    let app_id = match sent.id {
+        Some(id) => id,
+        None if sent.dry_run => return Ok((found, None)),
+        None => return Err(Problem::fault("/id", "missing", "is needed: the app's id")),
     };
     let choice = Choice {
         app_id,
@@ -115,7 +114,7 @@ fn read(
     };
     let manifest = to_manifest(&description, &choice).map_err(in_description)?;
     let app = App::read_own(&manifest, built_in).map_err(in_description)?;
-    Ok((found, Some(app)))
+    Ok((found, Some(app).filter(|_| !sent.dry_run)))
 }
 
 /// The description itself: as it was sent, or read from its text.

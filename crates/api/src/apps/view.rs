@@ -68,6 +68,8 @@ struct ActionView {
     docs: Option<String>,
     /// Whether it only reads.
     reads: bool,
+    /// The schemes that it works with, by id; all where none is named.
+    schemes: Vec<String>,
     /// The JSON Schema of its inputs.
     inputs: Value,
     /// Paths of its output below which every text is secret.
@@ -132,6 +134,7 @@ fn action(action: &manifest::Action) -> ActionView {
         description: action.description.clone(),
         docs: action.docs.clone(),
         reads: action.reads,
+        schemes: action.schemes.clone(),
         inputs: action.inputs.clone(),
         secret_outputs: action.secret_outputs.clone(),
         plain_outputs: action.plain_outputs.clone(),

@@ -177,7 +177,7 @@ fn values_that_a_file_does_not_hold_are_given_beside_it() {
 }
 
 /// Runs a command against the server; gives its success and what it printed.
-fn keyward(scene: &Scene, arguments: &[&str]) -> (bool, String, String) {
+pub fn keyward(scene: &Scene, arguments: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(KEYWARD);
     command.args(arguments).env_clear().env("KEYWARD_URL", &scene.server.url);
     command.env("KEYWARD_TOKEN", &scene.server.token).env("KEYWARD_WORKSPACE", "default");

@@ -8,6 +8,7 @@
 #![expect(unreachable_pub, reason = "the harness is shared by the modules of this one program")]
 
 mod api_contract;
+mod apps;
 mod audit;
 mod backup;
 mod bad_input;

@@ -46,7 +46,9 @@ pub fn body(operation: &str, value: &str) -> Value {
         "DELETE /api/v1/account/totp" => json!({ "password": value }),
         "POST /api/v1/account/totp/confirm" => json!({ "code": "000000" }),
         "POST /apps" | "PUT /apps/{id}" => manifest("matrix_app", "https://api.example.com"),
-        "POST /apps/openapi" => json!({ "description": description(), "dry_run": true }),
+        "POST /apps/openapi" => {
+            json!({ "description": description(), "id": "matrix_import", "dry_run": true })
+        }
         "PATCH /settings" => json!({ "grace_days": 7 }),
         _ => Value::Null,
     }

@@ -1,5 +1,6 @@
 //! Somebody else's hand in the database, the keys and the files: it destroys, and gains nothing.
 
+mod apps;
 mod audit;
 mod credential_rows;
 mod grants;

@@ -198,6 +198,14 @@ actions:
     }
 
     #[test]
+    fn the_manifest_of_the_documentation_is_one() {
+        let text = include_str!("../../../../docs/own-apps.md");
+        let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let read = App::parse_own(block.expect("an example"), &Catalogue::default(), None);
+        assert_eq!(read.err(), None);
+    }
+
+    #[test]
     fn a_row_gives_the_app_that_it_was_saved_as() {
         let app = App::parse(GOOD).expect("a manifest");
         let manifest = serde_json::to_string(&app.manifest).expect("JSON");
