@@ -12,7 +12,7 @@ use crate::step::{StepFailure, StepVault, internal};
 use keyward_model::catalogue::{Action, App, OutputPath, Protocol, SchemeOf};
 use keyward_model::error::StepErrorCode;
 use keyward_model::sealing::{SealRule, Sealing};
-use keyward_model::template::Root;
+use keyward_model::template::{Path, Root, Segment};
 use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -177,10 +177,32 @@ impl Doing<'_> {
     fn secret_rules(&self) -> Vec<SealRule> {
         let columns = self.inputs.get("secret_columns").and_then(Value::as_array);
         let columns = columns.into_iter().flatten().filter_map(Value::as_str);
-        let columns = columns.filter_map(|name| OutputPath::parse(&format!("rows[*].{name}")));
+        let columns = columns.map(column);
         let paths = self.action.secret_outputs.iter().cloned().chain(columns);
         let spared = &self.action.plain_outputs;
         let rule = |path| SealRule { path, spared: spared.clone(), hosts: Vec::new() };
         paths.map(rule).collect()
+    }
+}
+
+/// `rows[*].name`, for a name as a database has it: it may hold spaces, dots and anything else.
+fn column(name: &str) -> OutputPath {
+    let member = |name: &str| Segment::Member(name.to_owned());
+    let segments = vec![member("rows"), Segment::Index(0), member(name)];
+    OutputPath::of(&Path { root: Root::Trigger, segments })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secret_column_is_found_by_any_name() {
+        for name in ["token", "api key", "a.b", "count(*)", "clé"] {
+            let mut output = json!({ "rows": [{ name: "a" }, { name: "b" }], "row_count": 2 });
+            column(name).each_leaf(&mut output, &[], &mut |_, leaf| *leaf = json!("*"));
+            assert_eq!(output["rows"], json!([{ name: "*" }, { name: "*" }]), "{name}");
+        }
     }
 }

@@ -170,6 +170,9 @@ impl StepVault {
         authentication.details.app = Some(app.id().to_owned());
         authentication.details.scheme = Some(scheme.manifest.id.clone());
         authentication.details.template = template(&scheme.manifest.attach);
+        // The same values may be sent to two apps, and each signs in by itself.
+        let (app, id) = (app.id(), &scheme.manifest.id);
+        authentication.version = format!("{app}/{id}/{}", authentication.version);
         Ok((authentication, scheme))
     }
 
@@ -233,7 +236,8 @@ impl StepVault {
             Some(Holder::Received(first)) => self.received_id(first),
             _ => self.fresh_id(),
         };
-        let version = texts.values().cloned().collect::<Vec<_>>().join(".");
+        // Plain fields too: they say where a secret was read, and as whom.
+        let version = serde_json::json!([texts, details.plain]).to_string();
         let kind = CredentialType::Custom;
         Ok(Authentication { holder, id, kind, details, texts, version })
     }
