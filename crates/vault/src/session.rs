@@ -92,8 +92,13 @@ impl Fallbacks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
-    pub(crate) fn insert(&self, name: String) {
+    /// Remembers it, or forgets it.
+    pub(crate) fn set(&self, name: String, falls_back: bool) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !falls_back {
+            known.remove(&name);
+            return;
+        }
         if known.len() >= MAX_KEPT {
             known.clear();
         }

@@ -37,16 +37,16 @@ impl StepVault {
         let place = doing.inputs.get(&fallback.remember).cloned().unwrap_or_default();
         let name = format!("{}/{}/{place}", doing.authentication.id, action.id);
         let remembered = self.vault().fallbacks();
-        if remembered.contains(&name) {
-            return self.call(doing, other).await;
-        }
-        let failed = match self.call(doing, action).await {
+        // What was remembered may have been right for one input alone, or be so no more.
+        let is_known = remembered.contains(&name);
+        let (first, second) = if is_known { (other, action) } else { (action, other) };
+        let failed = match self.call(doing, first).await {
             Err(failed) if fallback.statuses.contains(&failed.status) => failed,
             done => return done,
         };
-        match self.call(doing, other).await {
+        match self.call(doing, second).await {
             Ok(output) => {
-                remembered.insert(name);
+                remembered.set(name, !is_known);
                 Ok(output)
             }
             Err(_) => Err(failed),
