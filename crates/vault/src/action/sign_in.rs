@@ -63,7 +63,13 @@ impl StepVault {
         // Values of a run are that run's alone.
         let name = format!("{}/{}/{}", at.workspace, authentication.id, authentication.version);
         let fresh = self.signed_in(app, &scheme, sign_in, authentication, deadline);
-        let session = self.vault().sessions().get(&name, stale, fresh).await?;
+        let session = self.vault().sessions().get(&name, stale, fresh);
+        // Whoever signs in for all may have more time than this step has.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let session = tokio::time::timeout(left, session).await.map_err(|_| {
+            let message = format!("{} did not sign in in time", app.manifest.name);
+            StepFailure::new(StepErrorCode::Timeout, message)
+        })??;
         authentication.add(self, &session);
         Ok(Some(session))
     }
