@@ -15,6 +15,7 @@ use keyward_model::run::{Origin, RunStatus};
 use keyward_model::saved_workflow::Workflow;
 use keyward_model::workflow::{Respond, Trigger};
 use keyward_vault::TokenKind;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 /// Every trigger answer says which run it was.
@@ -134,12 +135,19 @@ fn read_body(headers: &HeaderMap, body: &Bytes) -> Result<Value, Problem> {
     if body::is_json(&kind) {
         return Ok(json::parse(body).map_err(json::Faults::from)?);
     }
-    if kind == "application/x-www-form-urlencoded" {
+    // Who forgets to say that it is JSON sends a form; as one, the secrets in it would stand in a name.
+    let is_form = kind == "application/x-www-form-urlencoded" && !looks_like_json(body);
+    if is_form {
         return Ok(pairs(body));
     }
     let text = std::str::from_utf8(body);
     let text = text.map_err(|_| Problem::new("invalid_request", "the body is not UTF-8 text"))?;
     Ok(Value::from(text))
+}
+
+fn looks_like_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 /// Headers by lower-case name, several of one name joined with a comma (RFC 9110 §5.3).
