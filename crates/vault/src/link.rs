@@ -70,50 +70,68 @@ impl StepVault {
         field: &str,
         link: &Link,
     ) -> Result<Secret, StepFailure> {
-        let credential = permit.credential();
-        let (id, revision) = (credential.id, credential.revision);
-        let slot = self.vault().links().slot(&format!("{id}/{revision}/{field}"));
-        let mut kept = slot.lock().await;
-        let now = Instant::now();
-        if let Some(read) = kept.as_ref().filter(|read| read.until > now) {
-            return Ok(read.value.copied());
-        }
-        let before = kept.take();
-        let read = self.read_link(permit, link, before).await.map_err(|failure| {
-            let key = &credential.key;
+        let read = self.kept_or_read(permit, field, link).await;
+        read.map_err(|failure| {
+            let key = &permit.credential().key;
             let message = format!(
                 "credential \"{key}\" is linked to a secret store, which could not be read: {}",
                 failure.message
             );
             StepFailure::of_key(StepErrorCode::StoreUnavailable, key, message)
+        })
+    }
+
+    async fn kept_or_read<P: Sync>(
+        &self,
+        permit: &Permit<P>,
+        field: &str,
+        link: &Link,
+    ) -> Result<Secret, StepFailure> {
+        let deadline = Instant::now() + TIMEOUT;
+        let grant = self.reading(permit, link).await?;
+        // What is kept counts for as long as both credentials are what they were when it was read.
+        let [linked, reading] = [permit.credential(), grant.credential()]
+            .map(|credential| format!("{}/{}", credential.id, credential.revision));
+        let slot = self.vault().links().slot(&format!("{linked}/{field}/{reading}"));
+        let reader = Self::fixed(self.run().clone(), self.context().clone(), grant);
+        reader.check_usable(&link.credential).await?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let kept = tokio::time::timeout(left, slot.lock()).await;
+        let mut kept = kept.map_err(|_| {
+            StepFailure::new(StepErrorCode::Timeout, "it does not answer those who came before")
         })?;
+        let now = Instant::now();
+        if let Some(read) = kept.as_ref().filter(|read| read.until > now) {
+            return Ok(read.value.copied());
+        }
+        let before = kept.take();
+        let read = reader.read_link(link, before, deadline).await?;
         let value = read.value.copied();
         *kept = Some(read);
         Ok(value)
     }
 
     /// Boxed, since reading a link uses a credential, as whatever reads the link does.
-    fn read_link<'s, P: Sync>(
+    fn read_link<'s>(
         &'s self,
-        permit: &'s Permit<P>,
         link: &'s Link,
         before: Option<Read>,
+        deadline: Instant,
     ) -> Boxed<'s, Result<Read, StepFailure>> {
-        Box::pin(self.read_from_store(permit, link, before))
+        Box::pin(self.read_from_store(link, before, deadline))
     }
 
-    async fn read_from_store<P: Sync>(
+    /// Reads with the one credential that this attempt has.
+    async fn read_from_store(
         &self,
-        permit: &Permit<P>,
         link: &Link,
         before: Option<Read>,
+        deadline: Instant,
     ) -> Result<Read, StepFailure> {
-        let grant = self.reading(permit, link).await?;
-        let reader = Self::fixed(self.run().clone(), self.context().clone(), grant);
-        let app = reader.app_of(&link.credential).await?;
+        let app = self.app_of(&link.credential).await?;
         let action = app.reading(link.action.as_deref()).ok_or_else(|| missing(link))?;
         let nothing = Sealing::default();
-        let mut doing = reader.prepare(Act {
+        let mut doing = self.prepare(Act {
             app: &app,
             action: &action.id,
             inputs: Value::Object(link.inputs.clone()),
@@ -121,13 +139,13 @@ impl StepVault {
             sealing: &nothing,
             fresh: true,
             idempotency_key: "",
-            timeout: TIMEOUT,
+            timeout: deadline.saturating_duration_since(Instant::now()),
         })?;
         let age = Duration::from_secs(link.max_age_seconds.into());
-        if let Some(renewed) = reader.renewed(&mut doing, before, age).await {
+        if let Some(renewed) = self.renewed(&mut doing, before, age).await {
             return Ok(renewed);
         }
-        let (output, lease) = reader.act_with_lease(&mut doing).await?;
+        let (output, lease) = self.act_with_lease(&mut doing).await?;
         let found = link.path().and_then(|path| path.lookup(&output).cloned());
         let Some(Value::String(text)) = found.filter(|value| *value != "") else {
             let message = format!("its output has no text at {}", link.output);
@@ -180,8 +198,10 @@ impl StepVault {
         let keys = &self.run().0.keys;
         let settings = settings.and_then(|row| keys.verify(row).ok());
         let settings = settings.map_or_else(Settings::strictest, |row| row.settings);
-        let mut found: Vec<Credential> =
-            rows.into_iter().filter_map(|row| keys.verify(row).ok()).collect();
+        // Where somebody else wrote one of the rows, none of them says which is the nearest.
+        let found: Result<Vec<Credential>, _> =
+            rows.into_iter().map(|row| keys.verify(row)).collect();
+        let mut found = found.map_err(|_| missing(link))?;
         // The nearest one counts.
         found.sort_by_key(|credential| credential.scope == Scope::Workspace);
         let context = self.context();

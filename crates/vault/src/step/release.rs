@@ -104,6 +104,13 @@ impl StepVault {
         Ok(())
     }
 
+    /// Row 7 alone, for what is kept in memory: it opens nothing, so only a refusal is recorded.
+    pub(crate) async fn check_usable(&self, key: &str) -> Result<(), StepFailure> {
+        let grant = self.current(key).await?;
+        let vault = self.vault();
+        self.allowed(grant.verify(vault.fresh(), vault.now())).await.map(drop)
+    }
+
     /// Rows 7 and 8 for each holder, in their order; refusals are recorded.
     async fn permits(
         &self,
