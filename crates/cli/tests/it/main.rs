@@ -23,6 +23,7 @@ mod key_rotation;
 mod masking;
 mod matrix;
 mod objects;
+mod odd_shapes;
 mod people;
 mod review;
 mod rotation;
