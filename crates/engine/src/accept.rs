@@ -90,7 +90,7 @@ impl Engine {
             node: self.node(),
             created_at: self.vault().now(),
             trigger: received.trigger,
-            seals: received.seals,
+            seals: if stays_unread { "{}".into() } else { received.seals },
         };
         let plain: Arc<str> = new.trigger.as_str().into();
         let stored = self.to_store(&new).await?;

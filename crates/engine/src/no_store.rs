@@ -1,6 +1,7 @@
 //! No-store runs: while they are under way their rows are ciphertext, afterwards nothing.
 
 use crate::runner::Drive;
+use crate::withheld::Hidden;
 use crate::{Engine, EngineError};
 use keyward_model::actor::Actor;
 use keyward_model::id::{RunId, WorkflowId, WorkspaceId};
@@ -35,7 +36,12 @@ impl Engine {
             None => None,
         };
         let logs = Masked::from_static("[]");
-        Ok(NewStep { output, input: None, error_message: None, logs, ..record })
+        // Origins name members of what was received; nobody will ever read them of this run.
+        let seals = match drive.hidden {
+            Hidden::Always => "{}".into(),
+            Hidden::No | Hidden::Withheld => record.seals,
+        };
+        Ok(NewStep { output, input: None, error_message: None, logs, seals, ..record })
     }
 
     /// Stored steps as a run continues from them.
