@@ -155,31 +155,3 @@ async fn while_an_earlier_state_is_read_the_log_stays_and_a_later_call_empties_i
     assert!(scene.found(&marks).is_empty());
     scene.store.close().await;
 }
-
-#[tokio::test]
-async fn no_page_keeps_what_was_moved_to_another_one() {
-    let scene = Scene::new();
-    let mut gone = Vec::new();
-    let mut kept = Vec::new();
-    let sizes = [10, 40, 150, 400, 900, 1500, 3500, 9000];
-    let mut random = 7_usize;
-    let mut next = |below: usize| {
-        random =
-            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % below
-    };
-    for number in 0..800 {
-        let mark = format!("mark-{number:05}-moved");
-        let size = [sizes[next(sizes.len())], sizes[next(sizes.len())]];
-        kept.push((mark.clone(), scene.run(&mark, size, false).await));
-        if next(5) < 2 {
-            let (mark, run) = kept.swap_remove(next(kept.len()));
-            scene.delete(run).await;
-            gone.push(mark);
-        }
-    }
-    scene.store.scrub().await.unwrap();
-    assert!(gone.len() > 200);
-    assert_eq!(scene.found(&gone), Vec::<String>::new());
-    scene.store.close().await;
-}
