@@ -65,6 +65,8 @@ pub struct Request {
     headers: TemplatedValue,
     query: TemplatedValue,
     body: Option<Body>,
+    /// Whether its `Accept` asks for what may be a page of HTML (RFC 9110 §12.5.1).
+    takes_pages: bool,
 }
 
 #[derive(Debug)]

@@ -53,6 +53,7 @@ fn gives(
         Err(CallError::Refused { said, rejected }) => {
             json!({"refused": said, "rejected": rejected})
         }
+        Err(CallError::Page) => json!({"unexpected": "a page of HTML"}),
         Err(CallError::Unexpected(error)) => json!({"unexpected": error.to_string()}),
     }
 }

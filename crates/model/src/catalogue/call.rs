@@ -42,6 +42,9 @@ pub enum CallError {
     /// The answer has another form.
     #[error("the service answered in another form than expected: {0}")]
     Unexpected(TemplateError),
+    /// The answer is a page for people.
+    #[error("the service answered with a page of HTML")]
+    Page,
 }
 
 /// One answer's worth of a list, and what to ask next.
@@ -160,6 +163,25 @@ fn worked(ok: Option<&Template>, context: &Context) -> bool {
     status(context) < 400 && ok.is_none_or(holds)
 }
 
+impl Request {
+    /// Whether it is answered with a page of HTML that nobody asked for: as gateways, sign-in pages
+    /// and notices of maintenance answer, with a status that says that all is well.
+    fn is_passed_over(&self, context: &Context) -> bool {
+        let member = |name: &str| Segment::Member(name.into());
+        let read = |segments| {
+            let path = Path { root: Root::Answer, segments };
+            context.lookup(&path).and_then(Value::as_str).unwrap_or_default()
+        };
+        let kind = read(vec![member("headers"), member("content-type")]);
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let kinds = ["", "text/html", "application/xhtml+xml", "application/json"];
+        let body = read(vec![member("body")]).trim_start().chars().take(14);
+        let body = body.collect::<String>().to_ascii_lowercase();
+        let is_page = body.starts_with("<!doctype html") || body.starts_with("<html");
+        !self.takes_pages && status(context) < 400 && kinds.contains(&kind.as_str()) && is_page
+    }
+}
+
 impl Action {
     /// The output of an action, given its answer.
     ///
@@ -196,6 +218,9 @@ impl Action {
     }
 
     fn check(&self, context: &Context) -> Result<(), CallError> {
+        if self.request.as_ref().is_some_and(|request| request.is_passed_over(context)) {
+            return Err(CallError::Page);
+        }
         if worked(self.ok.as_ref(), context) {
             return Ok(());
         }
@@ -269,7 +294,8 @@ fn link(context: &Context) -> Option<String> {
 impl TestCall {
     /// Whether the answer shows that the credential works.
     pub fn worked(&self, context: &Context) -> bool {
-        worked(self.ok.as_ref(), context)
+        let is_answered = |request: &Request| !request.is_passed_over(context);
+        worked(self.ok.as_ref(), context) && self.request.as_ref().is_none_or(is_answered)
     }
 }
 

@@ -309,8 +309,9 @@ impl Faults {
         for (at, path) in &reads {
             self.read(at, path, fields, inputs);
         }
-        let path_inputs = request.path_inputs.clone();
-        Some(Request { method: request.method, url, path_inputs, headers, query, body })
+        let (path_inputs, takes_pages) = (request.path_inputs.clone(), takes_pages(request));
+        let method = request.method;
+        Some(Request { method, url, path_inputs, headers, query, body, takes_pages })
     }
 
     fn read(
@@ -573,4 +574,11 @@ impl Format {
             }
         }
     }
+}
+
+/// Whether a request's `Accept` asks for what may be a page of HTML.
+fn takes_pages(request: &manifest::Request) -> bool {
+    let accept = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("accept"));
+    let accept = accept.and_then(|(_, value)| value.as_str()).unwrap_or_default();
+    accept.contains("html") || accept.contains("*/*")
 }

@@ -223,7 +223,7 @@ pub struct Request {
     /// Inputs that stand in the path as several segments: their `/` stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path_inputs: Vec<String>,
-    /// Headers.
+    /// Headers. Where `Accept` does not ask for HTML, an answer that is a page of HTML is an error.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub headers: Map<String, Value>,
     /// Query parameters beside the URL's own.

@@ -104,6 +104,14 @@ impl StepVault {
                 let failure = StepFailure::new(StepErrorCode::HttpStatus, message);
                 Failed { failure, status, rejected }
             }
+            CallError::Page => {
+                let message = format!(
+                    "{name} answered with status {status}, but with a page of HTML in the place of \
+                     data"
+                );
+                let failure = StepFailure::new(StepErrorCode::ConnectionFailed, message);
+                Failed { failure, status, rejected: false }
+            }
             CallError::Unexpected(reason) => {
                 let message = format!(
                     "{name} answered with status {status}, but in another form than it promises: \
