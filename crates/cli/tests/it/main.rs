@@ -16,6 +16,7 @@ mod broker;
 mod crash;
 mod credentials;
 mod echoes;
+mod every_action;
 mod external;
 mod hostile_code;
 mod import;
