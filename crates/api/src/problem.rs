@@ -164,6 +164,8 @@ impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         match error {
             VaultError::Store(error) => error.into(),
+            // What was sent holds them.
+            VaultError::TooMany => Self::new("invalid_request", error.to_string()),
             error => internal(&error),
         }
     }

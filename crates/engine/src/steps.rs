@@ -107,7 +107,7 @@ impl StepInput {
         let received = self.run_vault.receive(&self.context, &root, output, &self.sealing);
         received.map_err(|error| {
             tracing::error!(run = %self.context.run, %error, "output not sealed");
-            StepFailure::new(StepErrorCode::Internal, "the step's output could not be sealed")
+            StepFailure::not_sealed(&error)
         })
     }
 

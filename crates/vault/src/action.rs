@@ -8,7 +8,7 @@ mod sign_in;
 mod test;
 
 use crate::authentication::{Authentication, Using};
-use crate::step::{StepFailure, StepVault, internal};
+use crate::step::{StepFailure, StepVault};
 use keyward_model::catalogue::{Action, App, OutputPath, Protocol, SchemeOf};
 use keyward_model::error::StepErrorCode;
 use keyward_model::sealing::{SealRule, Sealing};
@@ -159,7 +159,7 @@ impl StepVault {
         let received = self.run().receive(self.context(), &root, output, &sealing);
         received.map_err(|error| {
             tracing::error!(run = %self.context().run, %error, "output not sealed");
-            internal()
+            StepFailure::not_sealed(&error)
         })
     }
 }

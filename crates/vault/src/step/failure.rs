@@ -1,6 +1,7 @@
 //! What a step is told when it cannot have what it asked for.
 
 use crate::derive::DeriveError;
+use crate::vault::VaultError;
 use keyward_model::error::StepErrorCode;
 
 /// Why a step cannot have what it asked for. The message holds no value.
@@ -19,6 +20,15 @@ impl StepFailure {
     /// A failure without a key.
     pub fn new(code: StepErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), key: None }
+    }
+
+    /// Why an output whose secrets cannot be taken out is not kept.
+    pub fn not_sealed(error: &VaultError) -> Self {
+        let (code, message) = match error {
+            VaultError::TooMany => (StepErrorCode::OutputTooLarge, error.to_string()),
+            _ => (StepErrorCode::Internal, "the step's output could not be sealed".to_owned()),
+        };
+        Self::new(code, message)
     }
 
     pub(crate) fn of_key(code: StepErrorCode, key: &str, message: String) -> Self {
