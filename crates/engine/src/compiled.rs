@@ -73,7 +73,9 @@ impl CompiledWorkflow {
 
     /// What is sealed of a step's output.
     pub(crate) fn sealing(&self, step: &Step) -> Sealing {
-        self.plan.outputs.get(step.id.as_str()).cloned().unwrap_or_default()
+        let mut sealing = self.plan.outputs.get(step.id.as_str()).cloned().unwrap_or_default();
+        sealing.computed = self.plan.withheld.contains(step.id.as_str());
+        sealing
     }
 
     pub(crate) fn script(&self, step: &Step) -> Option<&Script> {

@@ -25,6 +25,10 @@ pub struct SealRule {
 pub struct Sealing {
     /// The rules.
     pub rules: Vec<SealRule>,
+    /// Whether code computes the value in a way that is not followed: what stands beside a sealed
+    /// value in it may be secret, too.
+    #[serde(skip)]
+    pub computed: bool,
 }
 
 /// What is sealed of a run.

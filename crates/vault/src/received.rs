@@ -16,6 +16,7 @@ use keyward_model::credential::{
 };
 use keyward_model::destination::{EgressPolicy, Place};
 use keyward_model::id::{CredentialId, Identifier as _, MemberId};
+use keyward_model::mask::Needles;
 use keyward_model::policy::{Permit, StepContext, Use};
 use keyward_model::sealing::{SealRule, Sealing};
 use keyward_model::template::{Path, Root, Segment};
@@ -125,11 +126,47 @@ impl RunVault {
             rule.path.each_leaf(value, &rule.spared, &mut |place, leaf| {
                 if outcome.is_ok() {
                     let hosts = hosts(sealing, rule, place);
-                    outcome = self.receive_leaf(at, (root, place), leaf, hosts);
+                    outcome = match leaf {
+                        Value::String(text)
+                            if sealing.computed && placeholder::holds_whole(text) =>
+                        {
+                            self.receive_beside(at, (root, place), text, &hosts)
+                        }
+                        leaf => self.receive_leaf(at, (root, place), leaf, hosts),
+                    };
                 }
             });
             outcome?;
         }
+        Ok(())
+    }
+
+    /// Takes what stands beside sealed values out of a text, each piece as a value of its own.
+    fn receive_beside(
+        &self,
+        at: &StepContext,
+        (root, place): (&Root, &[Segment]),
+        text: &mut String,
+        hosts: &[String],
+    ) -> Result<(), VaultError> {
+        let names: Vec<String> = placeholder::whole(text).map(str::to_owned).collect();
+        let (mut sealed, mut rest) = (String::new(), text.as_str());
+        for name in names.iter().map(String::as_str).chain([""]) {
+            let (piece, after) = match rest.split_once(name).filter(|_| !name.is_empty()) {
+                Some(found) => found,
+                None => (rest, ""),
+            };
+            let mut piece = Value::String(piece.to_owned());
+            // `Bearer ` is no secret, and who attaches the value looks for it.
+            if piece.as_str().is_some_and(|piece| auth_scheme(&format!("{piece}x")) != piece) {
+                self.receive_leaf(at, (root, place), &mut piece, hosts.to_vec())?;
+            }
+            sealed.push_str(piece.as_str().unwrap_or_default());
+            sealed.push_str(name);
+            rest = after;
+        }
+        text.zeroize();
+        *text = sealed;
         Ok(())
     }
 
@@ -157,13 +194,8 @@ impl RunVault {
             _ => return Ok(()),
         };
         let origin = Path { root: root.clone(), segments: place.to_vec() }.to_string();
-        let about = Received {
-            id: self.0.vault.fresh(),
-            origin,
-            is_text,
-            length: text.len(),
-            hosts,
-        };
+        let about =
+            Received { id: self.0.vault.fresh(), origin, is_text, length: text.len(), hosts };
         let name = self.keep_received(at, about, text.as_bytes())?;
         if let Value::String(text) = leaf {
             text.zeroize();
@@ -183,7 +215,7 @@ impl RunVault {
         let entry = Entry::Received(full);
         let content = Zeroizing::new(serde_json::to_vec(&entry).unwrap_or_default());
         let sealed = Arc::new(self.seal_entry(at, &name, &content)?);
-        self.teach_received(&about, &name, value);
+        self.teach_received(&name, value);
         let mut received = self.0.received.lock().unwrap_or_else(PoisonError::into_inner);
         if received.len() >= MAX_RECEIVED {
             return Err(VaultError::TooMany);
@@ -194,11 +226,11 @@ impl RunVault {
         Ok(name)
     }
 
-    pub(crate) fn teach_received(&self, about: &Received, name: &str, value: &[u8]) {
+    pub(crate) fn teach_received(&self, name: &str, value: &[u8]) {
         // What is larger than a field may be is never sent, and so never comes back.
         if value.len() <= MAX_FIELD_BYTES {
-            let needles = self.0.vault.needles(about.id, value);
-            self.masker().learn(needles, name);
+            // No other run has the same value under the same id, so that keeping these helps nobody.
+            self.masker().learn(Arc::new(Needles::build(value)), name);
         }
     }
 
@@ -209,7 +241,7 @@ impl RunVault {
         full: &Full,
         sealed: Sealed,
     ) -> Result<(), VaultError> {
-        self.teach_received(&full.about, name, &full.value()?);
+        self.teach_received(name, &full.value()?);
         let kept = Kept { about: full.about.clone(), sealed: Arc::new(sealed) };
         let mut received = self.0.received.lock().unwrap_or_else(PoisonError::into_inner);
         received.insert(name.to_owned(), kept);

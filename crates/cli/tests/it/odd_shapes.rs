@@ -72,6 +72,22 @@ fn a_body_in_another_form_leaves_nothing_readable() {
 }
 
 #[test]
+fn more_values_than_a_run_takes_are_refused() {
+    let scene = Scene::start("odd-many");
+    let (_, hook) = scene.hooked(&json!([send(&scene, "post", "trigger.body.keys[0]")]));
+    let many = |count: usize| {
+        let keys: Vec<_> = (0..count).map(|at| format!("{}{at}", scene.canary("key"))).collect();
+        scene.server.hook(&hook, &json!({ "keys": keys }))
+    };
+    let refused = many(10_001);
+    assert_eq!((refused.status, &refused.json()["code"]), (400, &json!("invalid_request")));
+    assert!(refused.header("keyward-run-id").is_none());
+    let run = scene.server.run_of(&many(2_000));
+    assert_eq!(run["status"], "succeeded", "{}", run["steps"]);
+    clean(&scene);
+}
+
+#[test]
 fn an_answer_in_another_form_leaves_nothing_readable() {
     let scene = Scene::start("odd-answers");
     let body = json!({ "token": scene.canary("token") }).to_string();
@@ -82,6 +98,28 @@ fn an_answer_in_another_form_leaves_nothing_readable() {
     assert_eq!(run["steps"][1]["error"]["code"], "validation_failed", "{run}");
     assert_eq!(run["steps"][0]["output"]["body"], "[sealed:steps.get.output.body]", "{run}");
     assert_eq!(paths(&scene), ["/get"]);
+    clean(&scene);
+}
+
+#[test]
+fn what_code_puts_beside_a_sealed_value_is_sealed_too() {
+    let scene = Scene::start("odd-beside");
+    let source = "const { secret } = JSON.parse(trigger.body.text);\n\
+                  return { both: `${trigger.body.token}:${secret}` };";
+    let (_, hook) = scene.hooked(&json!([
+        send(&scene, "one", "trigger.body.token"),
+        scene.code("join", source),
+        send(&scene, "two", "steps.join.output.both"),
+    ]));
+    let (token, secret) = (scene.canary("token"), scene.canary("secret"));
+    let text = json!({ "secret": secret }).to_string();
+    let body = json!({ "token": token, "text": text });
+    let run = scene.server.run_of(&scene.server.hook(&hook, &body));
+    assert_eq!(run["status"], "succeeded", "{run}");
+    let sent = &scene.echo.received()[1];
+    assert_eq!(sent.header("authorization"), Some(&*format!("Bearer {token}:{secret}")));
+    let both = "[sealed:trigger.body.token][sealed:steps.join.output.both]";
+    assert_eq!(run["steps"][1]["output"]["both"], both, "{run}");
     clean(&scene);
 }
 
