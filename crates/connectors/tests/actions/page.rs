@@ -24,6 +24,12 @@ Nobody has called the vendors' own servers for this page. What the last column s
 - **reference**: the request was written after the vendor's reference and is held against a table of what we read
   there. A mistake of ours in reading it would not show.
 
+Besides, a running server does each action of each HTTP app but the three secret stores, which have tests of their own, at
+a stand-in that answers as the vendor's reference shows (`crates/cli/tests/it/every_action.rs`). What arrives must be the request that was tested as the column says, and the output what the reference promises. So each action is
+done with a stored credential of the first scheme that it takes, one action with each other scheme, and one with each
+scheme's secrets taken from the trigger; lists are read over two pages. Each app is refused (401) and throttled (429), each
+action answered with a page of HTML, and each scheme's connection test passes and fails.
+
 Each scheme of an app works with each of its actions, unless the action names its own: message actions of Discord take its bot, writing to Google Sheets an
 OAuth token, and the two searches of Jira the cloud or the data centre.
 ";

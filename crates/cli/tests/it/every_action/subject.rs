@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use url::Url;
 
-/// Apps whose actions real servers do in other tests: they read secret stores.
+/// Apps that read secret stores: other tests do what they do, and feed steps with it.
 const ELSEWHERE: [&str; 3] = ["aws_secrets_manager", "nango", "vault"];
 
 pub struct Subject {
