@@ -6,11 +6,14 @@ mod in_flight;
 mod linked;
 mod mail_fails;
 mod no_store;
+mod odd;
 mod refused;
 mod relay;
+mod signs_in;
 mod sources;
 mod stores_fail;
 mod trigger;
+mod withheld;
 
 use crate::scene::Scene;
 use crate::server::{Backend, Server};
