@@ -43,7 +43,8 @@ pub(crate) fn reveal(drive: &Drive, state: &mut State) -> Option<Revealed> {
     let waits_for = &drive.compiled.plan.withheld;
     let has_given = |id: &String| {
         let record = state.records.iter().find(|record| record.step == *id);
-        record.is_some_and(|record| record.status == StepStatus::Succeeded)
+        let record = record.filter(|record| record.status == StepStatus::Succeeded);
+        record.is_some_and(|record| gives_secrets(drive, state, record))
     };
     if drive.hidden != Hidden::Withheld || !state.is_hidden || !waits_for.iter().all(has_given) {
         return None;
@@ -76,6 +77,21 @@ pub(crate) fn reveal(drive: &Drive, state: &mut State) -> Option<Revealed> {
     let before = state.records.len().saturating_sub(1);
     let earlier = state.records.get(..before).unwrap_or_default().to_vec();
     Some(Revealed { trigger, seals: json(&seals), earlier })
+}
+
+/// Whether a secret stands at each place of a step's output where one is taken from. One that gave
+/// something else has left its run's secret unknown.
+fn gives_secrets(drive: &Drive, state: &State, record: &NewStep) -> bool {
+    let text = record.output.as_ref().map_or("null", Masked::as_str);
+    let mut output: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let sealing = drive.compiled.plan.outputs.get(&record.step);
+    sealing.into_iter().flat_map(|sealing| &sealing.rules).all(|rule| {
+        let mut is_given = false;
+        rule.path.each_leaf(&mut output, &rule.spared, &mut |_, leaf| {
+            is_given |= leaf.as_str().is_some_and(|text| state.vault.holds_received_text(text));
+        });
+        is_given
+    })
 }
 
 /// The sealed values of a record, those included that masking anew has put there.

@@ -253,6 +253,12 @@ impl RunVault {
         self.0.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether a received value that came as text stands in a text.
+    pub fn holds_received_text(&self, text: &str) -> bool {
+        let received = self.0.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.iter().any(|(name, kept)| kept.about.is_text && text.contains(name.as_str()))
+    }
+
     /// Which of the run's received values stand in a text, with their origins.
     pub fn received_in(&self, text: &str) -> BTreeMap<String, String> {
         if !text.contains(placeholder::PREFIX) {
