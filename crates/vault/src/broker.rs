@@ -18,6 +18,7 @@ use keyward_model::destination::{Destination, Place, Scheme};
 use keyward_model::error::StepErrorCode;
 use keyward_model::workflow::RenderedRequest;
 use scan::NotHere;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -236,7 +237,15 @@ impl StepVault {
         if let Some(sign) = sign {
             sign.add(draft, known, &value, self.vault().now(), &mut filled);
         }
-        draft.fill(filled).map_err(|error| egress_failure(&error))
+        draft.fill(filled).map_err(|error| {
+            let holders = hits.iter().filter_map(|hit| references.get(hit.number));
+            let shown: BTreeSet<String> =
+                holders.map(|reference| self.shown(reference.holder())).collect();
+            let shown = shown.into_iter().collect::<Vec<_>>().join(", ");
+            let failure = egress_failure(&error);
+            let message = format!("the value of {shown} cannot be sent: {}", failure.message);
+            StepFailure { message, ..failure }
+        })
     }
 
     fn answer(

@@ -137,7 +137,7 @@ impl StepVault {
     }
 
     /// What people are told of a holder: a key, or an origin.
-    pub(super) fn shown(&self, holder: &Holder) -> String {
+    pub(crate) fn shown(&self, holder: &Holder) -> String {
         match holder {
             Holder::Stored(key) => key.clone(),
             Holder::Received(name) => {
