@@ -74,7 +74,9 @@ impl CompiledWorkflow {
     /// What is sealed of a step's output.
     pub(crate) fn sealing(&self, step: &Step) -> Sealing {
         let mut sealing = self.plan.outputs.get(step.id.as_str()).cloned().unwrap_or_default();
-        sealing.computed = self.plan.withheld.contains(step.id.as_str());
+        let is_new = |script: &Script| script.returns.may_be_new();
+        sealing.computed = !sealing.rules.is_empty() && self.script(step).is_some_and(is_new)
+            || self.plan.withheld.contains(step.id.as_str());
         sealing
     }
 

@@ -25,8 +25,8 @@ pub struct SealRule {
 pub struct Sealing {
     /// The rules.
     pub rules: Vec<SealRule>,
-    /// Whether code computes the value in a way that is not followed: what stands beside a sealed
-    /// value in it may be secret, too.
+    /// Whether code fetches the value, or computes it in a way that is not followed: nobody knows it
+    /// before the output, and what stands beside a sealed value in it may be secret, too.
     #[serde(skip)]
     pub computed: bool,
 }

@@ -120,6 +120,21 @@ impl Shape {
         Some(Origins { inputs: inputs.collect(), fetched: found.fetched })
     }
 
+    /// Whether a value of it may be none of the inputs: an answer of `fetch` went into it, or that
+    /// cannot be told.
+    pub fn may_be_new(&self) -> bool {
+        let any = |shapes: &[Self]| shapes.iter().any(Self::may_be_new);
+        match self {
+            Self::Unknown | Self::Fetched => true,
+            Self::Reads(_) => false,
+            Self::Object { members, others, spread, names } => {
+                members.values().any(Self::may_be_new) || any(others) || any(spread) || any(names)
+            }
+            Self::Array { items, others } => any(items) || any(others),
+            Self::Any(shapes) => any(shapes),
+        }
+    }
+
     /// `at_most` is how well an input can be kept in what was asked for.
     fn collect(&self, path: &[Segment], at_most: How, found: &mut Found) -> Option<()> {
         match self {

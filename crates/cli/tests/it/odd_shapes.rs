@@ -124,6 +124,29 @@ fn what_code_puts_beside_a_sealed_value_is_sealed_too() {
 }
 
 #[test]
+fn code_that_fetches_a_secret_and_fails_says_nothing_of_it() {
+    let scene = Scene::start("odd-fetched");
+    scene.echo.route("/secret", Reply::json(&json!({ "token": scene.canary("fetched") })));
+    let source = "const r = await (await fetch('HOST/secret')).json();\n\
+                  console.log('got', r.token);\n\
+                  if (trigger.body.bad) throw new Error('no use: ' + r.token);\n\
+                  return { token: r.token };";
+    let get = scene.code("get", source);
+    let steps = json!([get, send(&scene, "post", "steps.get.output.token")]);
+    let (_, hook) = scene.hooked(&steps);
+    let run = |bad: bool| scene.server.run_of(&scene.server.hook(&hook, &json!({ "bad": bad })));
+    let good = run(false);
+    assert_eq!(good["status"], "succeeded", "{good}");
+    assert_eq!(good["steps"][0]["logs"][0]["message"], "got ***", "{good}");
+    let bad = run(true);
+    assert_eq!(bad["steps"][0]["error"]["code"], "script_error", "{bad}");
+    let message = bad["steps"][0]["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("are not kept"), "{bad}");
+    assert_eq!(bad["steps"][0]["logs"], json!([]), "{bad}");
+    clean(&scene);
+}
+
+#[test]
 fn items_of_one_list_go_each_where_they_are_wanted() {
     let scene = Scene::start("odd-lists");
     let steps = json!([

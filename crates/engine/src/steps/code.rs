@@ -222,6 +222,14 @@ async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> Ste
             Err(Failed { code: code_of(&failure), message: input.told(&failure.message) })
         }
     };
+    let (outcome, lines) = match outcome {
+        // The secret that it was to give may stand in what it said, and is not known now.
+        Err(Failed { code, .. }) if input.sealing.computed => {
+            let message = Masked::from_static(UNTOLD);
+            (Err(Failed { code, message }), Vec::new())
+        }
+        outcome => (outcome, lines),
+    };
     // Now that the masker knows what the output held.
     let logs = mask_lines(input, &lines);
     if holds_back(input) {
@@ -230,6 +238,10 @@ async fn finish(input: &StepInput, outcome: Outcome, lines: Vec<RawLine>) -> Ste
     let seals = seals(input, outcome.as_ref().ok(), &logs);
     StepResult { outcome, input: None, logs, seals }
 }
+
+/// In the place of the words of code that fetches or computes a secret and failed.
+const UNTOLD: &str = "the step failed before the secret that it gives was known; its error and logs \
+                      may hold it, and are not kept";
 
 /// Whether lines are shown only when the step has ended: code that has read a value, or that gives
 /// one, could print it before it is known, or in pieces.
