@@ -9,6 +9,7 @@ const BUCKET: &str = "example-bucket";
 /// What a path, a query and XML each write in their own way.
 const KEY: &str = "Berichte 2026/März & <\"mehr\">+100%.csv";
 
+#[expect(clippy::needless_pass_by_value, reason = "each is made where it is given")]
 fn step(id: &str, action: &str, inputs: Value) -> Value {
     json!({
         "id": id, "kind": "app", "app": "s3", "action": action,

@@ -32,7 +32,7 @@ fn path(
 fn a_bot_token_of_telegram_stands_in_the_path_alone() {
     let token = "110201543:kw-canary-telegram-token";
     let (sent, seen) = (
-        "/bot110201543%3Akw-canary-telegram-token/sendMessage",
+        "/bot110201543:kw-canary-telegram-token/sendMessage",
         json!({ "ok": true, "result": { "message_id": 7 } }),
     );
     let step = json!({
