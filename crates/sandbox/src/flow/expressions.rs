@@ -42,14 +42,7 @@ impl<'a> Flow<'a> {
             Expr::Await(inner) => self.expr(&inner.arg),
             Expr::Array(array) => self.array(array),
             Expr::Object(object) => self.object(object),
-            Expr::Tpl(template) => {
-                let mut made = Value::constant();
-                for part in &template.exprs {
-                    let part = self.expr(part)?;
-                    made.join(&self.made(&[part], How::Within)?);
-                }
-                Ok(made)
-            }
+            Expr::Tpl(template) => self.template(&template.exprs),
             Expr::Bin(binary) => self.binary(binary),
             Expr::Unary(unary) => self.unary(unary),
             // What it applies to is read twice.
@@ -101,6 +94,15 @@ impl<'a> Flow<'a> {
             }),
             _ => Err(GiveUp),
         }
+    }
+
+    fn template(&mut self, parts: &'a [Box<Expr>]) -> Result<Value, GiveUp> {
+        let mut made = Value::constant();
+        for part in parts {
+            let part = self.expr(part)?;
+            made.join(&self.made(&[part], How::Within)?);
+        }
+        Ok(made)
     }
 
     fn name(&mut self, name: &str) -> Result<Value, GiveUp> {
