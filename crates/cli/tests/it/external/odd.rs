@@ -46,7 +46,11 @@ fn values_of_unusual_shapes_are_sent_whole_or_refused() {
             Some(code) => {
                 assert_eq!(run["steps"][1]["error"]["code"], code, "{case}: {run}");
                 let message = run["steps"][1]["error"]["message"].as_str().unwrap();
-                assert!(message.contains("bot_token") || message.contains("steps.fetch.output.data.token"), "{case}: {message}");
+                assert!(
+                    message.contains("bot_token")
+                        || message.contains("steps.fetch.output.data.token"),
+                    "{case}: {message}"
+                );
                 assert!(posted.is_empty(), "{case}");
                 store.queue(given(&json!(token)));
                 assert_eq!(retried(&scene, &run)["status"], "succeeded", "{case}, retried");
@@ -94,33 +98,5 @@ fn a_value_that_feeds_two_apps_goes_to_both() {
     let posted = vendors.take();
     let hosts: Vec<_> = posted.iter().map(|request| request.host()).collect();
     assert_eq!(hosts, [super::SLACK, super::SENDGRID]);
-    clean(&scene.server, "in the end");
-}
-
-/// Each item of a list may bring a token of its own.
-#[test]
-fn a_step_for_each_item_takes_the_items_token_or_is_refused() {
-    let (scene, vendors) = facing("external-items");
-    let mut post = message(&bot_token("item.token"));
-    post["for_each"] = json!("{{ trigger.body.users }}");
-    let trigger = json!({ "kind": "http", "method": "POST", "respond": "result" });
-    let body = json!({ "name": "Each", "trigger": trigger, "steps": [post] });
-    let saved = scene.server.post("/workflows", &body);
-    if saved.status == 422 {
-        let problem = saved.json();
-        assert_eq!(
-            problem["errors"][0]["pointer"], "/steps/0/credential/$external/fields/bot_token",
-            "{problem}"
-        );
-        return;
-    }
-    let (_, hook) = scene.server.workflow(&body);
-    let tokens = [scene.canary("one"), scene.canary("two")];
-    let users: Vec<Value> = tokens.iter().map(|token| json!({ "token": token })).collect();
-    let run = scene.server.run_of(&scene.server.hook(&hook, &json!({ "users": users })));
-    assert_eq!(run["status"], "succeeded", "{run}");
-    let sent: Vec<_> =
-        vendors.take().iter().filter_map(|r| Some(r.header("authorization")?.to_owned())).collect();
-    assert_eq!(sent, tokens.map(|token| format!("Bearer {token}")));
     clean(&scene.server, "in the end");
 }

@@ -30,6 +30,7 @@ fn faults_are_told_with_their_places_when_a_workflow_is_saved() {
         ("a later step", written("{{ steps.after.output.token }}"), &bot),
         ("its own step", written("{{ steps.post.output.token }}"), &bot),
         ("no step", written("{{ steps.nobody.output.token }}"), &bot),
+        ("an item", written("{{ item.token }}"), &bot),
         ("an unknown root", written("{{ secrets.token }}"), &bot),
         (
             "no scheme of that name",

@@ -1,6 +1,7 @@
 //! Signing in to a store: once in a token's life, again when it has ended, and told when it fails.
 
 use super::{bot_token, clean, facing, failed, fetch, message, retried};
+use keyward_testkit::aws::{Aws, Fault, REGION};
 use keyward_testkit::openbao::{OpenBao, Options};
 use serde_json::json;
 use std::thread;
@@ -67,5 +68,39 @@ fn an_app_role_signs_in_once_in_a_tokens_life() {
     failed(&scene.run_again(&workflow, &json!({})), (0, "http_status", "503"), "sealed");
     bao.unseal();
     vendors.take();
+    clean(&scene.server, "in the end");
+}
+
+/// Temporary keys that AWS takes no more are got anew within the step.
+#[test]
+fn an_assumed_role_is_assumed_again_when_its_keys_are_refused() {
+    let (scene, vendors) = facing("external-role");
+    let (token, aws) = (scene.canary("token"), Aws::start());
+    scene.server.evidence.watch("aws-caller", &aws.caller.secret);
+    aws.create_secret("app", &json!({ "token": token }).to_string());
+    scene.credential(&json!({
+        "key": "STORE", "app": "aws_secrets_manager", "scheme": "assumed_role",
+        "fields": {
+            "access_key_id": aws.caller.id, "secret_access_key": aws.caller.secret,
+            "role_arn": aws.role, "region": REGION, "endpoint": aws.url(),
+        },
+    }));
+    let read = fetch("aws_secrets_manager", "get_secret_value", &json!({ "secret_id": "app" }));
+    let post = message(&bot_token("steps.fetch.output.json.token"));
+    let workflow = scene.manual(&json!([read, post]));
+    let works = |sign_ins: usize| {
+        let run = scene.run_again(&workflow, &json!({}));
+        assert_eq!(run["status"], "succeeded", "{run}");
+        let count = aws.requests().iter().filter(|r| r.action == "AssumeRole").count();
+        assert_eq!(count, sign_ins);
+        let posted = vendors.take();
+        assert_eq!(posted[0].header("authorization"), Some(&*format!("Bearer {token}")));
+    };
+    works(1);
+    let body = json!({ "__type": "ExpiredTokenException", "message": "The token is expired" });
+    let headers = vec![("Content-Type".to_owned(), "application/x-amz-json-1.1".to_owned())];
+    aws.queue(&Fault { status: 400, headers, body: body.to_string(), ..Fault::default() });
+    works(2);
+    works(2);
     clean(&scene.server, "in the end");
 }
