@@ -100,7 +100,8 @@ fn kept(
         seals(&record.seals).values().any(|origin| origin.starts_with(&own))
     };
     let only_reads = |first: &usize| {
-        let mut steps = kept.iter().skip(*first).map(|record| compiled.definition.step(&record.step));
+        let mut steps =
+            kept.iter().skip(*first).map(|record| compiled.definition.step(&record.step));
         steps.all(|step| step.is_some_and(|(_, step)| compiled.only_reads(step)))
     };
     // A source that had no secret there may have one by now.

@@ -97,6 +97,10 @@ impl Engine {
 fn origins(scripts: &Scripts, step: &Step, path: &Path) -> Origins {
     let Some(script) = scripts.get(step.id.as_str()) else { return Origins::Unknown };
     let asked: Vec<Below> = path.segments.iter().map(below).collect();
+    // What no `return` gives was meant to be given: its name is mistyped, or it stands elsewhere.
+    if !script.returns.gives(&asked) {
+        return Origins::Unknown;
+    }
     let Some(found) = script.returns.origins(&asked) else { return Origins::Unknown };
     // A computed name may be any: what lies beside it is not secret for that.
     let is_plain = |input: &InputPath| input.how != How::Cut && !input.path.contains(&Below::Any);
@@ -152,7 +156,7 @@ fn warnings(plan: &SealingPlan) -> Vec<Fault> {
         let detail = format!(
             "step \"{id}\" computes a value that another step uses as a credential, in a way that \
              cannot be followed to its origin; so nothing of a run is readable until that step has \
-             ended, and what it was made of is hidden then"
+             ended and given a value that stands in the run's data, which is hidden there then"
         );
         Fault::new("/steps", "origin_unknown", detail)
     };

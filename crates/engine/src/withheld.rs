@@ -5,7 +5,7 @@ use crate::runner::{Drive, State};
 use keyward_model::mask::Masked;
 use keyward_model::run::{NewStep, StepStatus};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a run's data may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,6 @@ pub(crate) fn reveal(drive: &Drive, state: &mut State) -> Option<Revealed> {
     if drive.hidden != Hidden::Withheld || !state.is_hidden || !waits_for.iter().all(has_given) {
         return None;
     }
-    state.is_hidden = false;
     let masked = |text: &str| {
         let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
         state.vault.masker().json(&value)
@@ -69,6 +68,10 @@ pub(crate) fn reveal(drive: &Drive, state: &mut State) -> Option<Revealed> {
             record
         })
         .collect();
+    if !stands_in_data(waits_for, &trigger, &records, state) {
+        return None;
+    }
+    state.is_hidden = false;
     let seals = state.vault.received_in(trigger.as_str());
     state.trigger = trigger.as_str().into();
     state.records = records;
@@ -77,6 +80,27 @@ pub(crate) fn reveal(drive: &Drive, state: &mut State) -> Option<Revealed> {
     let before = state.records.len().saturating_sub(1);
     let earlier = state.records.get(..before).unwrap_or_default().to_vec();
     Some(Revealed { trigger, seals: json(&seals), earlier })
+}
+
+/// Whether each value that was waited for was found in what the code could read. One that code has
+/// turned round, or brought from elsewhere, leaves unknown what it was made of.
+fn stands_in_data(
+    waits_for: &BTreeSet<String>,
+    trigger: &Masked,
+    records: &[NewStep],
+    state: &State,
+) -> bool {
+    waits_for.iter().all(|id| {
+        let before = records.iter().take_while(|record| record.step != *id);
+        let texts = before.filter_map(|record| record.output.as_ref()).chain([trigger]);
+        let found: BTreeSet<String> =
+            texts.flat_map(|text| state.vault.received_in(text.as_str()).into_keys()).collect();
+        let record = records.iter().find(|record| record.step == *id);
+        let given = record.and_then(|record| record.output.as_ref());
+        let own = format!("steps.{id}.output");
+        let given = given.map(|text| state.vault.received_in(text.as_str())).unwrap_or_default();
+        given.iter().all(|(name, origin)| !origin.starts_with(&own) || found.contains(name))
+    })
 }
 
 /// Whether a secret stands at each place of a step's output where one is taken from. One that gave

@@ -335,7 +335,10 @@ impl Grant {
             credential: Arc::new(reading),
             require_hosts,
             expose: Expose::Off,
-            kind: GrantKind::Stored,
+            kind: match permit.event.action {
+                Action::CredentialTested => GrantKind::Test,
+                _ => GrantKind::Stored,
+            },
         })
     }
 

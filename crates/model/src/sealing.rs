@@ -284,6 +284,20 @@ fn check_fields(at: &str, external: &External, scheme: SchemeOf<'_>, faults: &mu
             faults.push(Fault::new(pointer, "invalid_value", "the scheme takes no such value"));
         }
     }
+    // Whoever sends the event could have a secret of somebody else's store sent to them.
+    let fetched = |(name, path): (&str, &Path)| {
+        let is_secret = scheme.manifest.field(name).is_some_and(|field| field.secret);
+        is_secret && matches!(path.root, Root::Step(_))
+    };
+    if external.paths().any(fetched) {
+        for name in scheme.manifest.host_fields() {
+            if external.paths().any(|(given, path)| given == name && path.root == Root::Trigger) {
+                let detail = "says where a secret goes that a step has read, so it is written out, or \
+                              comes from a step too";
+                faults.push(Fault::new(crate::json::child(&at, name), "computed_host", detail));
+            }
+        }
+    }
     for name in external.names().filter(|name| scheme.manifest.field(name).is_none()) {
         let known: Vec<&str> = scheme.manifest.fields.iter().map(|f| f.name.as_str()).collect();
         let detail = format!("the scheme has no such field; it has {}", known.join(", "));

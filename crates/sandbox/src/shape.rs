@@ -135,6 +135,29 @@ impl Shape {
         }
     }
 
+    /// Whether some `return` gives a value at a path, or may give one.
+    pub fn gives(&self, path: &[Segment]) -> bool {
+        let Some((first, below)) = path.split_first() else { return true };
+        match self {
+            // A constant, or a sealed credential, has nothing below it.
+            Self::Reads(inputs) => !inputs.is_empty(),
+            Self::Fetched | Self::Unknown => true,
+            Self::Any(shapes) => shapes.iter().any(|shape| shape.gives(path)),
+            Self::Object { members, others, spread, .. } => {
+                let named = match first {
+                    Segment::Each | Segment::Any => members.values().any(|m| m.gives(below)),
+                    name => members.get(&name.name()).is_some_and(|member| member.gives(below)),
+                };
+                named
+                    || others.iter().any(|other| other.gives(below))
+                    || spread.iter().any(|other| other.gives(path))
+            }
+            Self::Array { items, others } => {
+                items.iter().chain(others).any(|item| item.gives(below))
+            }
+        }
+    }
+
     /// `at_most` is how well an input can be kept in what was asked for.
     fn collect(&self, path: &[Segment], at_most: How, found: &mut Found) -> Option<()> {
         match self {

@@ -2,12 +2,14 @@
 //! Its secret fields are texts that sealed values stand in; nothing is opened here.
 
 use crate::broker::Outgoing;
+use crate::bytes::sha256;
 use crate::inject::{self, Fields};
 use crate::placeholder;
 use crate::session::Session;
 use crate::step::{Holder, StepFailure, StepVault};
+use data_encoding::HEXLOWER;
 use keyward_model::catalogue::{App, Attach, Field, Format, SchemeOf};
-use keyward_model::credential::{CredentialType, Details, MAX_FIELD_BYTES};
+use keyward_model::credential::{Credential, CredentialType, Details, MAX_FIELD_BYTES};
 use keyward_model::error::StepErrorCode;
 use keyward_model::id::CredentialId;
 use serde_json::{Map, Value};
@@ -106,6 +108,15 @@ impl Authentication {
     }
 }
 
+/// What a session is good for: these values, plain fields and hosts. A new name, or a test, makes no
+/// other credential of it.
+fn version(credential: &Credential) -> String {
+    let plain = serde_json::to_string(&credential.details.plain).unwrap_or_default();
+    let links = serde_json::to_string(&credential.details.links).unwrap_or_default();
+    let bound = format!("{plain}{links}{}", credential.policy_document());
+    format!("{}.{}", credential.version, HEXLOWER.encode(&sha256(bound.as_bytes())))
+}
+
 /// An attach rule as credentials keep it.
 pub fn template(attach: &Attach) -> Option<Value> {
     serde_json::to_value(attach).ok()
@@ -123,7 +134,7 @@ impl StepVault {
             kind: credential.kind,
             texts: secret.map(text).collect(),
             details: credential.details.clone(),
-            version: format!("{}.{}", credential.version, credential.revision),
+            version: version(credential),
         })
     }
 

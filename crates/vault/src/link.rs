@@ -8,8 +8,10 @@ use crate::step::{StepFailure, StepVault};
 use keyward_model::credential::{Credential, Link, Scope};
 use keyward_model::error::StepErrorCode;
 use keyward_model::policy::{Grant, Permit};
+use keyward_model::saved_workflow::Allowlist;
 use keyward_model::sealing::Sealing;
 use keyward_model::settings::Settings;
+use keyward_model::tag::Tagged;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,7 +58,8 @@ impl Links {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         all.retain(|_, slot| {
-            slot.try_lock().map_or(true, |kept| kept.as_ref().is_some_and(|read| read.may_serve(now)))
+            slot.try_lock()
+                .map_or(true, |kept| kept.as_ref().is_some_and(|read| read.may_serve(now)))
         });
     }
 }
@@ -187,15 +190,24 @@ impl StepVault {
     ) -> Result<Grant, StepFailure> {
         let linked = permit.credential();
         let (workspace, key) = (linked.workspace, link.credential.clone());
-        let read = self
-            .vault()
-            .store()
-            .read(move |tx| Ok((tx.credentials_by_key(workspace, &key)?, tx.settings(workspace)?)));
-        let (rows, settings) = read.await.map_err(|error| {
+        let workflow = self.context().workflow;
+        let read = self.vault().store().read(move |tx| {
+            let allowlist = tx.allowlist(workspace, workflow)?;
+            Ok((tx.credentials_by_key(workspace, &key)?, tx.settings(workspace)?, allowlist))
+        });
+        let (rows, settings, allowlist) = read.await.map_err(|error| {
             tracing::error!(run = %self.context().run, %error, "linked credential not looked up");
             missing(link)
         })?;
         let keys = &self.run().0.keys;
+        // Row 3, for the key that reads as well. A connection test belongs to no workflow.
+        let allows = |row: Tagged<Allowlist>| {
+            let list = keys.verify(row).ok();
+            list.is_some_and(|list| !list.enabled || list.keys.contains(&link.credential))
+        };
+        if !allowlist.is_none_or(allows) {
+            return Err(missing(link));
+        }
         let settings = settings.and_then(|row| keys.verify(row).ok());
         let settings = settings.map_or_else(Settings::strictest, |row| row.settings);
         // Where somebody else wrote one of the rows, none of them says which is the nearest.

@@ -27,6 +27,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// How many characters of an origin are kept.
+const MAX_ORIGIN: usize = 200;
 /// How many values one run may receive.
 const MAX_RECEIVED: usize = 10_000;
 
@@ -194,6 +196,11 @@ impl RunVault {
             _ => return Ok(()),
         };
         let origin = Path { root: root.clone(), segments: place.to_vec() }.to_string();
+        // Names of members come with the data.
+        let origin: String = origin.chars().take(MAX_ORIGIN).collect();
+        if *root != Root::Trigger && holds_encoded(&text) {
+            return Err(VaultError::EncodedPlaceholder);
+        }
         let about =
             Received { id: self.0.vault.fresh(), origin, is_text, length: text.len(), hosts };
         let name = self.keep_received(at, about, text.as_bytes())?;
@@ -291,6 +298,13 @@ pub(crate) fn open(
         Entry::Received(full) => full.value().map(Secret::new),
         Entry::Derived(_) => Err(VaultError::Unreadable),
     }
+}
+
+/// Whether a text is base64 of something that a sealed value stands in: the value could not be filled
+/// in there any more.
+fn holds_encoded(text: &str) -> bool {
+    let decoded = STANDARD.decode(text.trim_end_matches('=')).or_else(|_| STANDARD.decode(text));
+    decoded.is_ok_and(|decoded| placeholder::holds_whole(&String::from_utf8_lossy(&decoded)))
 }
 
 /// `Bearer `, `Basic ` or `Token ` before a token (RFC 9110 §11.4): the token alone is the secret.

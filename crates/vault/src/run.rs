@@ -178,11 +178,11 @@ impl RunVault {
             return Ok(None);
         }
         let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
-        let RunKey { key, wrapped } = self.fresh_run_key(context, slot.take())?;
+        let RunKey { key, wrapped } = self.fresh_run_key(context, &mut slot)?;
         let seal = |(id, entry): (String, NotSaved)| {
             let sealed = match entry {
                 NotSaved::Content(content) => {
-                    seal::seal(&key, [0; 16], &secret_aad(context, &id), &content)?
+                    seal::seal(key, [0; 16], &secret_aad(context, &id), &content)?
                 }
                 NotSaved::Sealed(sealed) => Sealed::clone(&sealed),
             };
@@ -190,7 +190,6 @@ impl RunVault {
         };
         let secrets = unsaved.into_iter().map(seal).collect::<Result<_, VaultError>>()?;
         let wrapped_key = wrapped.as_bytes().to_vec();
-        *slot = Some(RunKey { key, wrapped });
         Ok(Some(Unsaved { wrapped_key, secrets }))
     }
 
@@ -213,10 +212,7 @@ impl RunVault {
         work: impl FnOnce(&Key) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let mut slot = self.0.run_key.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = self.fresh_run_key(context, slot.take())?;
-        let done = work(&kept.key);
-        *slot = Some(kept);
-        done
+        work(&self.fresh_run_key(context, &mut slot)?.key)
     }
 
     /// What the run has read under that name, secrets in it.
@@ -270,20 +266,26 @@ impl RunVault {
         Ok(())
     }
 
-    /// The run's own key, made at first need, under the generation that seals now.
-    fn fresh_run_key(
+    /// The run's own key, made at first need, under the generation that seals now. Where that fails, the
+    /// key stays what it was.
+    fn fresh_run_key<'k>(
         &self,
         context: &StepContext,
-        kept: Option<RunKey>,
-    ) -> Result<RunKey, VaultError> {
+        slot: &'k mut Option<RunKey>,
+    ) -> Result<&'k RunKey, VaultError> {
         let keys = &self.0.keys;
-        let key = match kept {
-            Some(kept) if keys.seals_like(kept.wrapped.as_bytes()) => return Ok(kept),
-            Some(kept) => kept.key,
-            None => Key::random()?,
-        };
-        let wrapped = seal::seal_text(keys, Text::RunKey, context.run.as_bytes(), key.bytes())?;
-        Ok(RunKey { key, wrapped })
+        let wrap =
+            |key: &Key| seal::seal_text(keys, Text::RunKey, context.run.as_bytes(), key.bytes());
+        match slot {
+            Some(kept) if keys.seals_like(kept.wrapped.as_bytes()) => {}
+            Some(kept) => kept.wrapped = wrap(&kept.key)?,
+            None => {
+                let key = Key::random()?;
+                let wrapped = wrap(&key)?;
+                *slot = Some(RunKey { key, wrapped });
+            }
+        }
+        slot.as_ref().ok_or(VaultError::Unreadable)
     }
 
     fn open_run_key(&self, context: &StepContext, wrapped: &[u8]) -> Result<Key, VaultError> {

@@ -47,6 +47,12 @@ pub enum VaultError {
     /// More secrets in one run than are kept of it.
     #[error("a run may receive at most 10,000 secret values")]
     TooMany,
+    /// A sealed value inside an encoding, where it cannot be filled in.
+    #[error(
+        "a sealed value stands inside base64, where it cannot be filled in; let the app, or an \
+         Authorization header, join user and password (placeholder_encoded)"
+    )]
+    EncodedPlaceholder,
     /// A workspace that has no key.
     #[error("the workspace has no key")]
     NoWorkspaceKey,

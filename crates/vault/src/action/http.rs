@@ -74,8 +74,18 @@ impl StepVault {
             let page = action.page(&context, &rendered).map_err(failed)?;
             items.extend(page.items);
             match page.next {
-                Some(next) if same_origin(&rendered, &next) => rendered = next,
-                _ => return Ok(Value::Array(items)),
+                None => return Ok(Value::Array(items)),
+                Some(next) if !same_origin(&rendered, &next) => {
+                    let message = "the next page of the list is at another host";
+                    let failure = StepFailure::new(StepErrorCode::ConnectionFailed, message);
+                    return Err(Failed::of(failure));
+                }
+                // What the service echoes of a secret goes on as a sealed value, through all checks.
+                Some(next) => {
+                    let url = self.masker().reseal(next.url.as_bytes());
+                    let url = String::from_utf8_lossy(&url).into_owned();
+                    rendered = RenderedRequest { url, ..next };
+                }
             }
             if bytes > MAX_LIST_BYTES {
                 let message = "the list is larger than 5 MiB: ask for less of it";

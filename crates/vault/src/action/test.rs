@@ -36,6 +36,9 @@ impl StepVault {
         })?;
         match app.manifest.protocol {
             Protocol::Http => {
+                // A session of its own, since what is tested is what it is made of.
+                let own = format!(".{}", self.context().run);
+                doing.authentication.version.push_str(&own);
                 self.sign_in(doing.app, &mut doing.authentication, doing.deadline).await?;
                 let test = doing.scheme.test.ok_or_else(untested)?;
                 self.test_by_http(&doing, test).await

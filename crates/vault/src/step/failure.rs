@@ -26,6 +26,9 @@ impl StepFailure {
     pub fn not_sealed(error: &VaultError) -> Self {
         let (code, message) = match error {
             VaultError::TooMany => (StepErrorCode::OutputTooLarge, error.to_string()),
+            VaultError::EncodedPlaceholder => {
+                (StepErrorCode::CredentialNotAllowedHere, error.to_string())
+            }
             _ => (StepErrorCode::Internal, "the step's output could not be sealed".to_owned()),
         };
         Self::new(code, message)
