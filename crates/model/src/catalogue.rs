@@ -3,6 +3,7 @@
 
 mod call;
 mod check;
+mod guard;
 mod host;
 pub mod manifest;
 pub mod openapi;

@@ -155,6 +155,10 @@ impl Faults {
                 let detail = "a secret field has neither default nor fixed values";
                 self.add::<()>(&at, "invalid_value", detail);
             }
+            if field.secret && field.guards {
+                let detail = "a secret field guards nothing: it is one of what is guarded";
+                self.add::<()>(&format!("{at}/guards"), "invalid_value", detail);
+            }
             let chosen =
                 |default: &String| field.one_of.is_empty() || field.one_of.contains(default);
             if field.default.as_ref().is_some_and(|default| !chosen(default)) {

@@ -119,6 +119,10 @@ pub struct Field {
     /// What the value begins with, where the vendor says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefixes: Vec<String>,
+    /// Whether a change of it needs all secrets anew, because it says how safely they travel: TLS or
+    /// not, and whose certificates are trusted. `ca_pem` does so anyway.
+    #[serde(default)]
+    pub guards: bool,
 }
 
 fn yes() -> bool {
