@@ -6,6 +6,8 @@
     reason = "tests stop where something is not as expected"
 )]
 
+#[path = "credentials/guards.rs"]
+mod guards;
 #[path = "credentials/retention.rs"]
 mod retention;
 #[path = "credentials/versions.rs"]

@@ -87,6 +87,8 @@ pub(crate) struct Fields {
     pub(crate) secret: BTreeMap<String, Incoming>,
     /// Secret fields that a secret store holds.
     pub(crate) links: BTreeMap<String, Link>,
+    /// The names of the secret fields that were sent, by value or by link.
+    sent: BTreeSet<String>,
 }
 
 /// What says which fields there are: a type, or an app's scheme.
@@ -109,7 +111,23 @@ impl Fields {
     pub(crate) fn unchanged(details: &Details) -> Self {
         let names = details.secret.iter().cloned().collect();
         let (plain, links) = (details.plain.clone(), details.links.clone());
-        Self { plain, names, secret: BTreeMap::new(), links }
+        Self { plain, names, links, ..Self::default() }
+    }
+
+    /// Whether every secret field was sent, so that nothing secret stays as it was.
+    pub(crate) fn are_anew(&self) -> bool {
+        self.names.iter().all(|name| self.sent.contains(name))
+    }
+
+    /// Whether they make a new version: of values, of nothing but links, or of fewer fields.
+    pub(crate) fn are_new_value(&self, before: &Details) -> bool {
+        let renamed = !self.names.iter().eq(before.secret.iter().collect::<BTreeSet<_>>());
+        !self.secret.is_empty() || renamed || (self.are_anew() && !self.names.is_empty())
+    }
+
+    /// The names of all secret fields, as a fault tells them.
+    pub(crate) fn told(&self) -> String {
+        self.names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -343,7 +361,7 @@ impl Merge {
         let names: BTreeSet<_> = before.iter().flat_map(|d| d.secret.iter().cloned()).collect();
         let plain = before.map(|details| details.plain.clone()).unwrap_or_default();
         let links = before.map(|details| details.links.clone()).unwrap_or_default();
-        let fields = Fields { plain, names: names.clone(), secret: BTreeMap::new(), links };
+        let fields = Fields { plain, names: names.clone(), links, ..Fields::default() };
         Self { form, fields, kept: names, faults }
     }
 
@@ -367,6 +385,11 @@ impl Merge {
             (Role::Any, Sent::Marked { value, secret: true }) => {
                 self.add_secret(name, &pointer, value);
             }
+            (Role::Plain { needed: false }, Sent::Text(value))
+                if value.is_empty() && self.is_scheme() =>
+            {
+                self.take_away(&name);
+            }
             (Role::Plain { .. }, Sent::Text(value))
             | (Role::Any, Sent::Marked { value, secret: false }) => {
                 self.add_plain(name, &pointer, value);
@@ -374,16 +397,23 @@ impl Merge {
             (
                 Role::Plain { needed: false } | Role::Secret { needed: false } | Role::Any,
                 Sent::Null,
-            ) => {
-                self.fields.plain.remove(&name);
-                self.fields.names.remove(&name);
-                self.fields.links.remove(&name);
-            }
+            ) => self.take_away(&name),
             (_, Sent::Null) => self.fault(&pointer, "wrong_type", "this field is needed"),
             (_, Sent::Marked { .. } | Sent::Link(_)) => {
                 self.fault(&pointer, "wrong_type", "must be a string");
             }
         }
+    }
+
+    /// An app's form sends an empty text for what is left open; an api_key's prefix may be empty.
+    fn is_scheme(&self) -> bool {
+        matches!(self.form, Form::Scheme(_))
+    }
+
+    fn take_away(&mut self, name: &str) {
+        self.fields.plain.remove(name);
+        self.fields.names.remove(name);
+        self.fields.links.remove(name);
     }
 
     fn add_secret(&mut self, name: String, pointer: &str, value: Incoming) {
@@ -394,12 +424,14 @@ impl Merge {
         self.fields.plain.remove(&name);
         self.fields.links.remove(&name);
         self.fields.names.insert(name.clone());
+        self.fields.sent.insert(name.clone());
         self.fields.secret.insert(name, value);
     }
 
     fn add_link(&mut self, name: String, link: Link) {
         self.fields.plain.remove(&name);
         self.fields.names.insert(name.clone());
+        self.fields.sent.insert(name.clone());
         self.fields.links.insert(name, link);
     }
 

@@ -132,3 +132,9 @@ pub(super) fn moves(form: &Form, before: &Credential, fields: &Fields) -> bool {
     let Form::Scheme(scheme) = form else { return false };
     scheme.hosts_for(&before.details.plain) != scheme.hosts_for(&fields.plain)
 }
+
+/// Whether the plain fields that say how safely its secrets travel are others than before.
+pub(super) fn unguards(form: &Form, before: &Credential, fields: &Fields) -> bool {
+    let Form::Scheme(scheme) = form else { return false };
+    scheme.guards(&before.details.plain) != scheme.guards(&fields.plain)
+}

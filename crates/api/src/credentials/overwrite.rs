@@ -2,12 +2,12 @@
 
 use super::Saved;
 use super::access::{event, find};
-use super::fields::{Fields, Given, Warning};
-use super::form;
+use super::fields::{Fields, Form, Given, Warning};
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
-use super::settings::{field_set, require_template};
+use super::settings::{field_set, require_template, set_fields};
 use super::view::view;
+use super::{form, links};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -65,10 +65,29 @@ pub(super) async fn complete(
         let detail = "this would bind the credential to other hosts; change it by PATCH";
         return Err(Problem::fault("/fields", "immutable", detail));
     }
-    if fields.secret.is_empty() {
-        let detail = format!("all secret fields are needed: {}", before.details.secret.join(", "));
-        return Err(Problem::fault("/fields", "missing", detail));
+    check_complete(&form, before, &fields)?;
+    let mut head = before.clone();
+    set_fields(&mut head, &fields);
+    let mut faults = Vec::new();
+    links::check(api, scope, &head, &mut faults).await?;
+    if !faults.is_empty() {
+        return Err(super::refused(faults));
     }
     let warnings = form.warnings(&fields);
     Ok((fields, warnings))
+}
+
+/// A new value is one of all secret fields; without any, another plain field is one.
+fn check_complete(form: &Form, before: &Credential, fields: &Fields) -> Result<(), Problem> {
+    let detail = match fields.names.is_empty() {
+        true if fields.plain != before.details.plain => return Ok(()),
+        true => "this credential has no secret field; send a plain one that is to change".into(),
+        false => format!("all secret fields are needed: {}", fields.told()),
+    };
+    // A linked field would travel along.
+    let travels = form::unguards(form, before, fields) && !fields.are_anew();
+    if fields.are_new_value(&before.details) && !travels {
+        return Ok(());
+    }
+    Err(Problem::fault("/fields", "missing", detail))
 }

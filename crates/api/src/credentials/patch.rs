@@ -2,11 +2,11 @@
 
 use super::access::{event, find};
 use super::fields::{Fields, Form};
-use super::{form, links};
 use super::sent::{Members, Sent};
 use super::settings::{check_template, field_set, set_fields};
 use super::view::{ScopeView, view};
 use super::{Saved, save};
+use super::{form, links};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;
@@ -26,7 +26,7 @@ pub(crate) fn operation() -> Operation {
         Method::PATCH,
         "/api/v1/workspaces/{workspace}/credentials/{id}",
         "updateCredential",
-        "Change a credential; widening where it may go needs all its secret fields anew.",
+        "Change a credential; widening where it may go, or how, needs all its secret fields anew.",
         Access::Credential(Act::Edit),
         handle,
     )
@@ -67,9 +67,12 @@ async fn handle(
     {
         form::bind(&mut after, scheme, &fields, hosts_sent, &mut faults);
     }
-    let change = Change::of(before, &after, !fields.secret.is_empty());
+    let unguards = form.as_ref().is_some_and(|form| form::unguards(form, before, &fields));
+    let change = Change::of(before, &after, &fields, unguards);
     if change.replaces {
-        let expires_at = sent_expiry.flatten();
+        // Without a secret field there is no value whose date could be another one.
+        let kept = after.expires_at.filter(|_| fields.names.is_empty());
+        let expires_at = sent_expiry.flatten().or(kept);
         after.overwrite(field_set(&fields, expires_at), api.vault().now(), settings);
     } else {
         set_fields(&mut after, &fields);
@@ -79,9 +82,12 @@ async fn handle(
         check_template(&after, &mut faults);
         check_bound(before, &after, settings, &mut faults);
     }
-    if change.widens && !change.replaces {
-        let names = before.details.secret.join(", ");
-        let detail = format!("to widen where it may go, send all secret fields: {names}");
+    if change.widens && !fields.are_anew() {
+        let names = fields.told();
+        let detail = match unguards {
+            true => format!("to change how safely secrets travel, send all of them: {names}"),
+            false => format!("to widen where it may go, send all secret fields: {names}"),
+        };
         faults.push(Fault::new("/fields", "missing", detail));
     }
     if !faults.is_empty() {
@@ -128,11 +134,11 @@ fn check_fixed(body: &Members, before: &Credential, faults: &mut Vec<Fault>) {
 
 /// What a change does to the sealed values.
 struct Change {
-    /// The values are sent anew.
+    /// There is a new version.
     replaces: bool,
     /// The binding is another one, within the one before.
     narrows: bool,
-    /// The binding admits something that it did not before.
+    /// The binding admits something that it did not before, or the secrets travel otherwise.
     widens: bool,
     /// Whether code may read it is another answer.
     exposes: bool,
@@ -141,8 +147,10 @@ struct Change {
 }
 
 impl Change {
-    fn of(before: &Credential, after: &Credential, replaces: bool) -> Self {
-        let widens = !before.policy.covers(&after.policy);
+    fn of(before: &Credential, after: &Credential, fields: &Fields, unguards: bool) -> Self {
+        let widens = unguards || !before.policy.covers(&after.policy);
+        // What widens keeps nothing that is sealed for the binding before.
+        let replaces = fields.are_new_value(&before.details) || (widens && fields.are_anew());
         let narrows = !widens && before.policy.canonical() != after.policy.canonical();
         let reason = match (widens, narrows, before.code_access, after.code_access) {
             (true, ..) => "widened",
