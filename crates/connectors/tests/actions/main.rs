@@ -145,3 +145,16 @@ fn each_answer_is_read_as_expected() {
 fn the_page_tells_what_was_tested() {
     page::compare(&catalogue());
 }
+
+#[test]
+fn what_says_how_safely_secrets_travel_is_marked() {
+    let mut marked = 0;
+    for app in catalogue().iter() {
+        for field in app.manifest.schemes.iter().flat_map(|scheme| &scheme.fields) {
+            let says = ["tls", "security", "ca_pem"].contains(&field.name.as_str());
+            assert_eq!(field.guards, says, "{}: {}", app.id(), field.name);
+            marked += usize::from(field.guards);
+        }
+    }
+    assert!(marked > 0);
+}
