@@ -41,3 +41,34 @@ fn a_run_stays_unreadable_where_its_code_gives_no_secret() {
         clean(&scene.server, case);
     }
 }
+
+#[test]
+fn a_value_that_is_turned_round_is_used_and_its_run_stays_unread() {
+    let (scene, vendors) = facing("external-turned");
+    let token = scene.canary("token");
+    let turned: String = token.chars().rev().collect();
+    let source = "return { key: trigger.body.turned.split('').reverse().join('') };";
+    let code = json!({ "id": "code", "kind": "code", "source": source });
+    let (_, hook) = scene.hooked(&json!([code, message(&bot_token("steps.code.output.key"))]));
+    let run = scene.server.run_of(&scene.server.hook(&hook, &json!({ "turned": turned })));
+    assert_eq!((&run["status"], &run["stored"]), (&json!("succeeded"), &json!(false)), "{run}");
+    assert_eq!((&run["trigger"], &run["steps"][0]["output"]), (&Value::Null, &Value::Null));
+    assert!(!run.to_string().contains(&turned), "{run}");
+    let received = vendors.take();
+    assert_eq!(received[0].header("authorization"), Some(&*format!("Bearer {token}")));
+    clean(&scene.server, "turned round");
+}
+
+#[test]
+fn a_mistyped_member_leaves_nothing_readable() {
+    let (scene, vendors) = facing("external-mistyped");
+    let token = scene.canary("token");
+    for source in ["return { other: trigger.body.token };", "trigger.body.token;"] {
+        let code = json!({ "id": "code", "kind": "code", "source": source });
+        let (_, hook) = scene.hooked(&json!([code, message(&bot_token("steps.code.output.key"))]));
+        let run = scene.server.run_of(&scene.server.hook(&hook, &json!({ "token": token })));
+        assert_eq!(run["error"]["code"], "validation_failed", "{run}");
+        assert!(vendors.take().is_empty(), "{source}");
+        clean(&scene.server, source);
+    }
+}
