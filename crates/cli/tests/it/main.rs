@@ -9,6 +9,7 @@
 
 mod api_contract;
 mod apps;
+mod apps_credentials;
 mod audit;
 mod backup;
 mod bad_input;
