@@ -32,18 +32,19 @@ mod transfer;
 mod usage;
 mod versions;
 pub(crate) mod view;
+mod warnings;
 
 use crate::auth::InWorkspace;
 use crate::operation::Operation;
 use crate::problem::Problem;
 use crate::router::Api;
-use fields::Warning;
 use keyward_model::json::Fault;
 use keyward_model::lifecycle::LifecycleError;
 use keyward_model::settings::Settings;
 use schemars::JsonSchema;
 use serde::Serialize;
 use view::CredentialView;
+use warnings::Warning;
 
 pub(crate) use shares::current_member;
 pub(crate) use test::TestLimit;

@@ -2,11 +2,12 @@
 
 use super::Saved;
 use super::access::{event, find};
-use super::fields::{Fields, Form, Given, Warning};
+use super::fields::{Fields, Form, Given};
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
 use super::settings::{field_set, require_template, set_fields};
 use super::view::view;
+use super::warnings::Warning;
 use super::{form, links};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};

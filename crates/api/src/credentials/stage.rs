@@ -1,11 +1,11 @@
 //! `POST /api/v1/workspaces/{workspace}/credentials/{id}/versions`
 
 use super::access::{event, find};
-use super::fields::Warning;
 use super::overwrite::complete;
 use super::save::{Change, save};
 use super::sent::{NewValue, Sent};
 use super::settings::{field_set, require_template};
+use super::warnings::Warning;
 use super::{refusal, version_reason};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
