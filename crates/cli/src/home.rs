@@ -126,7 +126,8 @@ pub(crate) async fn unlock(config: &Config, store: Store, egress: Client) -> any
 fn sqlite_folder(config: &Config, folder: &Path) -> anyhow::Result<PathBuf> {
     let context = || format!("KEYWARD_SQLITE_DIR: {}", folder.display());
     let folder = folder.canonicalize().with_context(context)?;
-    let own = config.data_dir.canonicalize().with_context(|| config.data_dir.display().to_string())?;
+    let own =
+        config.data_dir.canonicalize().with_context(|| config.data_dir.display().to_string())?;
     anyhow::ensure!(
         !own.starts_with(&folder) && !folder.starts_with(&own),
         "{}: it holds the server's own data, or lies within it; name another folder",

@@ -4,7 +4,7 @@
 //! still have their keys is said by `kept_versions`; whoever saves the head destroys the others.
 
 use crate::clock::Timestamp;
-use crate::credential::{Link, Credential, Scope, Status};
+use crate::credential::{Credential, Link, Scope, Status};
 use crate::id::MemberId;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};

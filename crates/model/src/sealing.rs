@@ -66,7 +66,8 @@ pub type Follow<'a> = &'a dyn Fn(&Step, &Path) -> Origins;
 
 /// The plan of a checked definition.
 pub fn plan(definition: &Definition, apps: &Catalogue, follow: Follow<'_>) -> SealingPlan {
-    let mut planner = Planner { definition, apps, follow, found: Vec::new(), plan: SealingPlan::default() };
+    let mut planner =
+        Planner { definition, apps, follow, found: Vec::new(), plan: SealingPlan::default() };
     for step in &definition.steps {
         if let Some(external) = external_of(step) {
             let hosts = planner.hosts(step, external);
@@ -105,11 +106,7 @@ fn secret_fields<'d>(
     external.paths().filter(|(name, _)| is_secret(name)).collect()
 }
 
-fn scheme_of<'a>(
-    step: &Step,
-    external: &External,
-    apps: &'a Catalogue,
-) -> Option<SchemeOf<'a>> {
+fn scheme_of<'a>(step: &Step, external: &External, apps: &'a Catalogue) -> Option<SchemeOf<'a>> {
     match &step.kind {
         StepKind::App(app) => apps.get(&app.app)?.scheme(external.scheme.as_deref()),
         _ => None,
@@ -249,7 +246,8 @@ fn check_step(at: &str, step: &Step, apps: &Catalogue) -> Vec<Fault> {
             let at = format!("{at}/credential/$external");
             match app.scheme(external.scheme.as_deref()) {
                 Some(scheme) if !action.takes(&scheme.manifest.id) => {
-                    let detail = format!("the action works with {} only", action.schemes.join(", "));
+                    let detail =
+                        format!("the action works with {} only", action.schemes.join(", "));
                     faults.push(Fault::new(format!("{at}/scheme"), "invalid_value", detail));
                 }
                 Some(scheme) => check_fields(&at, external, scheme, &mut faults),

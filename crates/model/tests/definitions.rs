@@ -62,12 +62,7 @@ fn what_the_server_lacks_is_refused_each_time_it_stands_there() {
     let document = document(include_str!("definitions/full.yaml"));
     let faults = Definition::parse(&document).unwrap_err();
     let found: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
-    let lacking = [
-        "/trigger/kind",
-        "/steps/0/for_each",
-        "/steps/1/for_each",
-        "/steps/5/kind",
-    ];
+    let lacking = ["/trigger/kind", "/steps/0/for_each", "/steps/1/for_each", "/steps/5/kind"];
     assert_eq!(found, lacking.map(|pointer| (pointer, "not_available")));
 }
 

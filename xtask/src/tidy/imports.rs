@@ -27,14 +27,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cli",
         may_import: &[
-            "model",
-            "connectors",
-            "store",
-            "egress",
-            "sandbox",
-            "vault",
-            "engine",
-            "api",
+            "model", "connectors", "store", "egress", "sandbox", "vault", "engine", "api",
         ],
     },
     Layer { name: "xtask", may_import: &["testkit"] },

@@ -3,11 +3,11 @@
 use super::Saved;
 use super::access::event;
 use super::fields::{Fields, Form};
-use super::{form, links};
 use super::patch::check_bound;
 use super::sent::{Members, Sent, SentScope};
 use super::settings::{check_template, set_fields};
 use super::view::view;
+use super::{form, links};
 use crate::auth::InWorkspace;
 use crate::operation::{Access, Operation};
 use crate::problem::Problem;

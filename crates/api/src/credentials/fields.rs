@@ -225,8 +225,9 @@ impl Given {
         match json::read_value::<Link>(link) {
             Ok(link) => Some(Sent::Link(Box::new(link))),
             Err(faults) => {
-                let below = |fault: Fault| {
-                    Fault { pointer: format!("{pointer}/link{}", fault.pointer), ..fault }
+                let below = |fault: Fault| Fault {
+                    pointer: format!("{pointer}/link{}", fault.pointer),
+                    ..fault
                 };
                 self.faults.extend(faults.into_iter().map(below));
                 None
@@ -582,7 +583,9 @@ mod tests {
             plain: plain.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
             secret: secret.iter().map(|name| (*name).to_owned()).collect(),
             template: None,
-            test: None, ..Details::default() }
+            test: None,
+            ..Details::default()
+        }
     }
 
     /// Plain fields as `name=value`, names of secret ones, those of them with a value as `name*`.

@@ -152,7 +152,10 @@ async fn there(
     let mut there = There::new();
     for row in rows {
         let credential = api.vault().verify(workspace, row).await?;
-        let may = decide(Act::Rotate, &scope.caller, &credential, &shares, settings).is_ok();
+        // A file knows types alone; what an app's fields must be, its form says.
+        let is_plain = credential.details.app.is_none();
+        let decision = decide(Act::Rotate, &scope.caller, &credential, &shares, settings);
+        let may = is_plain && decision.is_ok();
         there.insert(credential.key.clone(), (credential, may));
     }
     Ok(there)

@@ -63,7 +63,7 @@ async fn handle(
     };
     let fields = fields.unwrap_or_else(|| Fields::unchanged(&before.details));
     if let Some(Form::Scheme(scheme)) = &form
-        && form::moves(&Form::Scheme(scheme.clone()), before, &fields)
+        && (hosts_sent || form::moves(&Form::Scheme(scheme.clone()), before, &fields))
     {
         form::bind(&mut after, scheme, &fields, hosts_sent, &mut faults);
     }

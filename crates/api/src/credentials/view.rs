@@ -361,13 +361,10 @@ impl Around {
 
 fn fields(credential: &Credential) -> BTreeMap<String, FieldView> {
     let details = &credential.details;
-    let secret = details
-        .secret
-        .iter()
-        .map(|name| {
-            let link = details.links.get(name).cloned();
-            (name.clone(), FieldView { secret: true, set: Some(true), value: None, link })
-        });
+    let secret = details.secret.iter().map(|name| {
+        let link = details.links.get(name).cloned();
+        (name.clone(), FieldView { secret: true, set: Some(true), value: None, link })
+    });
     let plain = details.plain.iter().map(|(name, value)| {
         let value = Some(value.clone());
         (name.clone(), FieldView { secret: false, set: None, value, link: None })
@@ -454,7 +451,9 @@ pub(super) mod tests {
                 plain: BTreeMap::from([("in".into(), "query".into())]),
                 secret: vec!["value".into()],
                 template: None,
-                test: None, ..Details::default() },
+                test: None,
+                ..Details::default()
+            },
             version: 3,
             status: Status::Error,
             status_reason: Some("unreadable".into()),

@@ -64,8 +64,14 @@ async fn handle(
     scope.may_do(&api, Ability::EditWorkflows, Action::WorkflowImported).await?;
     let NewImport { definition, yaml, bindings, active } = body;
     let document = document(definition, yaml)?;
-    let named: BTreeSet<String> =
-        api.engine().check(scope.id(), &document).await?.keys.into_iter().map(|(key, _)| key).collect();
+    let named: BTreeSet<String> = api
+        .engine()
+        .check(scope.id(), &document)
+        .await?
+        .keys
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
     check_bindings(&api, &scope, &named, &bindings).await?;
     let document = api.engine().rename_keys(&document, &bindings).await?;
     let checked = api.engine().check(scope.id(), &document).await?;

@@ -84,8 +84,10 @@ fn an_uploaded_app_is_used_replaced_and_deleted() {
         assert_eq!(made["saved"]["source"], "uploaded");
         assert_eq!(made["hosts"], json!(["{{ base_url }}"]));
         assert_eq!(made["schemes"][0]["has_test"], false);
-        let field =
-            json!({ "name": "api_key", "label": "API key", "secret": true, "required": true });
+        let field = json!({
+            "name": "api_key", "label": "API key",
+            "secret": true, "required": true, "guards": false,
+        });
         assert_eq!(made["schemes"][0]["fields"][0], field);
         assert_eq!(made["actions"][0]["inputs"]["required"], json!(["id"]));
         send(server, "POST", "/apps", THINGS).expect_problem(409, "conflict");

@@ -284,7 +284,8 @@ fn tokens_are_signed_with_rsa_and_elliptic_keys() {
         let body = BASE64.encode(der);
         let lines: Vec<&str> =
             body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        for line in lines.iter().filter(|line| line.len() == 64) {
+        // The first line is much the same in every key and certificate of its kind.
+        for line in lines.iter().skip(1).filter(|line| line.len() == 64) {
             scene.server.evidence.watch("key line", line);
         }
         format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
